@@ -22,6 +22,8 @@ const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'];
  */
 class Plans {
   #common;
+  /** The place where all requests ask for a permit, where there is one. */
+  #concurrent;
   #everywhere;
   /** By what Fastify keeps of a route, its config … */
   #known = new WeakMap();
@@ -33,9 +35,10 @@ class Plans {
   #unheard = new Set();
   #isByRoute;
 
-  /** The limits of all routes. */
-  use(common) {
+  /** What all routes have. */
+  use({ limits: common, concurrent }) {
     this.#common = common;
+    this.#concurrent = concurrent;
     this.#everywhere = new Plan(common);
     this.#isByRoute = common.some(({ key }) => key === route);
   }
@@ -98,7 +101,10 @@ class Plans {
       return scope === undefined ? undefined : nameFrom(route);
     };
     const declaredBy = { holder: this, where: `config.tidegate of ${route}`, nameOf };
-    const { limits, entrance, exempt } = readOptions(own, 'config.tidegate', declaredBy);
+    const isSettings = typeof own === 'object' && own !== null && typeof own.check !== 'function';
+    const { partition, ...given } = isSettings ? own : { rate: own };
+    this.#verify(partition);
+    const { limits, entrance, exempt } = readOptions(given, 'config.tidegate', declaredBy);
     if (entrance !== undefined) {
       const which = ['shedder', 'backlog', 'concurrency'].find((name) => own[name] !== undefined);
       throw check.valueError(`${which}: it is one for all routes; give it where the plugin is registered`);
@@ -107,7 +113,17 @@ class Plans {
       throw check.valueError('exempt: give it where the plugin is registered; a route says tidegate: false');
     }
     const names = limits.map(({ name }) => name);
-    return new Plan([...limits, ...this.#common.filter(({ name }) => !names.includes(name))]);
+    const plan = new Plan([...limits, ...this.#common.filter(({ name }) => !names.includes(name))]);
+    plan.partition = partition;
+    return plan;
+  }
+
+  #verify(partition) {
+    if (partition === undefined) return;
+    if (this.#concurrent === undefined) {
+      throw check.valueError('partition: it is one of a concurrency limiter; give the plugin concurrency');
+    }
+    this.#concurrent.verify(partition);
   }
 }
 
@@ -187,11 +203,10 @@ async function tidegateFastify(fastify, options = {}) {
   // Fastify hands its own registration options (prefix, logLevel) through.
   const { prefix: _prefix, logLevel: _logLevel, logSerializers: _logSerializers, ...own } = rest;
   const plans = new Plans();
-  const { gate: settings, limits, entrance, isExempt, onRefused } = readOptions(own, 'tidegate/fastify', {
-    holder: plans,
-  });
+  const read = readOptions(own, 'tidegate/fastify', { holder: plans });
+  const { gate: settings, entrance, isExempt, onRefused } = read;
   const gate = new Gate(settings);
-  plans.use(limits);
+  plans.use(read);
 
   for (const declared of routesOf(fastify)) plans.declare(declared);
   fastify.addHook('onRoute', (routeOptions) => {
@@ -211,6 +226,7 @@ async function tidegateFastify(fastify, options = {}) {
       return void done(error);
     }
     const exchange = gate.exchange(request, reply, reply);
+    exchange.partition = plan.partition;
     const decided = (refusal) => {
       if (refusal === undefined) done();
       else if (isTheirs(reply)) return;

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { GateOptions, LimitOptions, Limits, Rate, Refusal, RequestsOptions } from '../http/types.js';
+import type { GateOptions, LimitOptions, Limits, Partition, Rate, Refusal, RequestsOptions } from '../http/types.js';
 
 export * from '../http/types.js';
 
@@ -7,7 +7,13 @@ export * from '../http/types.js';
  * A route's own limits, before those of all routes and in place of those of the same name; `false`: no limits. Each is
  * an object of its own, in a named scope as well, where it is called after its name, if any, and its route.
  */
-export type RouteLimits = false | Rate | ({ rate: Rate } & LimitOptions) | { limits: Limits };
+export type RouteLimits = false | Rate | (RoutePart & (({ rate?: Rate } & LimitOptions) | { limits: Limits }));
+
+/** What a route says of the concurrency limit that is one for all routes. */
+export interface RoutePart {
+  /** Where its requests belong among the limiter's partitions, in place of the plugin's `partition`. */
+  partition?: Partition;
+}
 
 export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
   /** When it decides, default `'onRequest'`; `'preHandler'` to key by a user whom an earlier hook has authenticated. */

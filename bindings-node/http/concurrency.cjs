@@ -4,7 +4,7 @@
 
 const { ConcurrencyLimitError, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
-const { acquireUnless } = require('../lib/concurrency.cjs');
+const { acquireUnless, verifyPartition } = require('../lib/concurrency.cjs');
 const { reportAnswer, reportStatus } = require('../lib/outcome.cjs');
 const { isPromise } = require('../lib/promise.cjs');
 const { overload } = require('./gate.cjs');
@@ -54,12 +54,21 @@ function ended(permit, response) {
 /** The requests of one server that ask for a permit of a limiter, which others may have as well. */
 class Entrance {
   #limiter;
+  /** Of routes that say none of their own: a partition's name, or a function of the request that gives one. */
+  #partition;
   /** What refuses those who wait. */
   #waiting = new Set();
   #isClosed = false;
 
-  constructor(limiter) {
+  constructor(limiter, partition) {
     this.#limiter = limiter;
+    this.verify(partition);
+    this.#partition = partition;
+  }
+
+  /** Throws for what is neither one of the limiter's partitions nor a function. */
+  verify(partition) {
+    if (typeof partition !== 'function') verifyPartition(this.#limiter, partition);
   }
 
   /**
@@ -75,8 +84,13 @@ class Entrance {
     if (request.upgrade === true) return undefined;
     let permit;
     try {
+      let partition = exchange.partition ?? this.#partition;
+      if (typeof partition === 'function') {
+        partition = partition(exchange.request);
+        if (isPromise(partition)) partition = await partition;
+      }
       if (isOver(request, response)) throw new ConcurrencyLimitError();
-      permit = await this.#acquire(request, response);
+      permit = await this.#acquire(request, response, partition ?? undefined);
       if (permit === null || isOver(request, response)) throw new ConcurrencyLimitError();
       whenOver(request, response, () => ended(permit, response));
       return undefined;
@@ -96,10 +110,10 @@ class Entrance {
   }
 
   /** A permit or null, or a promise of one where there is a wait. */
-  #acquire(request, response) {
-    if (this.#isClosed) return this.#limiter.tryAcquire();
+  #acquire(request, response, partition) {
+    if (this.#isClosed) return this.#limiter.tryAcquire({ partition });
     let end = () => {};
-    const permit = acquireUnless(this.#limiter, () => {
+    const permit = acquireUnless(this.#limiter, partition, () => {
       const gone = new AbortController();
       const leave = () => gone.abort(new ConcurrencyLimitError());
       const stay = whenOver(request, response, leave);
@@ -114,16 +128,19 @@ class Entrance {
   }
 }
 
-/** The option `concurrency`: a limiter, or the settings of one. */
-function entranceOf(value, place) {
-  if (value === undefined) return undefined;
-  if (value instanceof ConcurrencyLimiter) return new Entrance(value);
+/** The options `concurrency`, a limiter or the settings of one, and `partition`. */
+function entranceOf(value, partition, place) {
+  if (value === undefined) {
+    if (partition === undefined) return undefined;
+    throw check.valueError('partition: it is one of a concurrency limiter; give concurrency as well');
+  }
+  if (value instanceof ConcurrencyLimiter) return new Entrance(value, partition);
   if (value === null || typeof value !== 'object') {
     const allowed = 'a ConcurrencyLimiter or its settings ({ limit: 50 })';
     throw check.typeError(`concurrency must be ${allowed}, got ${check.show(value)}`);
   }
   const make = (options) => new ConcurrencyLimiter(options);
-  return new Entrance(declare(make, { ...place, ...value }, 'concurrency limiter'));
+  return new Entrance(declare(make, { ...place, ...value }, 'concurrency limiter'), partition);
 }
 
 module.exports = { alone, entranceOf };

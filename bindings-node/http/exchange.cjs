@@ -13,6 +13,9 @@ class Exchange {
   #clients;
   #clientKey;
 
+  /** Where it belongs in a concurrency limit, by its route's word. */
+  partition = undefined;
+
   /**
    * @param clients who knows clients by their requests
    * @param request the framework's request; also of a call without HTTP, where there is one

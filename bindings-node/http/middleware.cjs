@@ -16,7 +16,7 @@ const { sheddingOf } = require('./shedding.cjs');
 const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
-const ENTRANCE = ['shedder', 'priority', 'user', 'backlog', 'concurrency'];
+const ENTRANCE = ['shedder', 'priority', 'user', 'backlog', 'concurrency', 'partition'];
 const OPTIONS = ['limits', ...ENTRANCE, 'exempt', 'onRefused', ...GATE];
 
 /**
@@ -40,7 +40,7 @@ function read(given, where, declaredBy) {
       ? { rate: given }
       : given;
   const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
-  const { limits, shedder, priority, user, backlog, concurrency, exempt, onRefused, rate, ...single } = rest;
+  const { limits, shedder, priority, user, backlog, concurrency, partition, exempt, onRefused, rate, ...single } = rest;
   const { scope, onConflict, ...others } = single;
   if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
   if (limits !== undefined && (rate !== undefined || Object.keys(others).length > 0)) {
@@ -52,13 +52,15 @@ function read(given, where, declaredBy) {
   for (const [name, value] of Object.entries({ concurrency, shedder, backlog })) {
     if (value !== undefined) for (const limit of made) limit.checkRefund?.(name);
   }
+  const concurrent = entranceOf(concurrency, partition, place);
   return {
     gate,
     onRefused,
     exempt,
     isExempt: exemption(exempt),
     limits: made,
-    entrance: sheddingOf({ shedder, priority, user }, backlogOf(backlog, entranceOf(concurrency, place))),
+    concurrent,
+    entrance: sheddingOf({ shedder, priority, user }, backlogOf(backlog, concurrent)),
   };
 }
 

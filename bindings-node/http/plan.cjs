@@ -8,6 +8,9 @@ const MEMBERS = 16;
 
 /** The limits of a route, in the order in which a client is told of them. */
 class Plan {
+  /** Of a concurrency limit that is one for all routes: where this one's requests belong, if it says so. */
+  partition = undefined;
+
   constructor(limits) {
     this.limits = limits;
     if (limits.length > 1) for (const limit of limits) limit.checkRefund?.('limits');

@@ -128,6 +128,9 @@ export interface GateOptions {
   deny?: string[];
 }
 
+/** The name of a partition, or a function of the request, sync or async, that gives one; `undefined`: none. */
+export type Partition = string | ((request: any) => string | undefined | null | Promise<string | undefined | null>);
+
 /** What Express's and Fastify's middleware take beside limits. */
 export interface RequestsOptions extends Pick<Place, 'scope'> {
   /**
@@ -141,6 +144,8 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
    * client has gone, until the handler ends its answer: ten seconds at most.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
+  /** Where a request belongs among the partitions of `concurrency`. */
+  partition?: Partition;
   /**
    * What requests put their work into: while it takes nothing, full or closed, they get 503 with its Retry-After before
    * their handler runs. A BoundedQueue, a Processor, or an object of yours.

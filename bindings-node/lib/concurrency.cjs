@@ -75,8 +75,10 @@ class Waiters extends Map {
 
 let select;
 let handOn;
-/** `acquire()`, asking `signalOf` for a signal only where there is a wait. */
+/** `acquire({ partition })`, asking `signalOf` for a signal only where there is a wait. */
 let acquireUnless;
+/** Throws for what names none of its partitions. */
+let verifyPartition;
 let refuseWaiting;
 
 class ConcurrencyLimiter {
@@ -106,7 +108,9 @@ class ConcurrencyLimiter {
     handOn = (self) => {
       if (self.#waiters.size > 0) self.#handOn();
     };
-    acquireUnless = (self, signalOf) => self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, 0, signalOf);
+    acquireUnless = (self, partition, signalOf) =>
+      self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, self.#numberOf({ partition }), signalOf);
+    verifyPartition = (self, partition) => void self.#numberOf({ partition });
     refuseWaiting = (self) => {
       self.#refusesWaiting = true;
       for (const waiter of self.#waiters.values()) {
@@ -407,6 +411,7 @@ module.exports = {
   ConcurrencyLimiter,
   ConcurrencyPermit,
   acquireUnless: (...given) => acquireUnless(...given),
+  verifyPartition: (self, partition) => verifyPartition(self, partition),
   /** The service ends: those who wait through this object are refused, and whoever would wait from now on. */
   refuseWaiting: (self) => refuseWaiting(self),
 };

@@ -130,7 +130,7 @@ class Resilience {
       } else {
         const end = endOfCaller(caller);
         if (end !== undefined) throw end.reason;
-        const place = await acquireUnless(concurrency, () => (isDeadline(caller) ? caller.signal : caller));
+        const place = await acquireUnless(concurrency, undefined, () => (isDeadline(caller) ? caller.signal : caller));
         hasBegun = true;
         // Kept for as long as the function runs, which may be longer than anybody waits for it.
         value = await timed(call, limitMs, clock, caller, (isWell, error) => reportCall(place, isWell, error));

@@ -25,7 +25,7 @@ import type {
   Priority,
   TidegateError,
 } from '../index.js';
-import type { Backlog, GateOptions, KeyValue, LimitOptions, Limits, Rate, Refusal } from '../http/types.js';
+import type { Backlog, GateOptions, KeyValue, LimitOptions, Limits, Partition, Rate, Refusal } from '../http/types.js';
 
 export * from '../http/types.js';
 
@@ -140,6 +140,8 @@ export interface OverloadGuardOptions {
    * that of the middleware; WebSockets, messages and GraphQL fields hold none.
    */
   concurrency?: ConcurrencyLimiter | ConcurrencyLimiterOptions;
+  /** Where a request belongs among the limiter's partitions, as the middleware's. */
+  partition?: Partition;
   /** Paths that are never refused, as OPTIONS never is; default `['/healthz', '/livez', '/readyz']`. */
   exempt?: string[];
 }

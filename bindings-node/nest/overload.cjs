@@ -13,17 +13,17 @@ const { sheddingOf } = require('../http/shedding.cjs');
 const { exchangeOf, isExempt, refusalFor } = require('./call.cjs');
 const { httpException } = require('./exception.cjs');
 
-const OPTIONS = ['shedder', 'priority', 'user', 'backlog', 'concurrency', 'exempt'];
+const OPTIONS = ['shedder', 'priority', 'user', 'backlog', 'concurrency', 'partition', 'exempt'];
 const STATUS = 503;
 
 function overloadGuard(options) {
   const given = check.options(options, 'overloadGuard', OPTIONS);
-  const { shedder, priority, user, backlog, concurrency, exempt } = given;
+  const { shedder, priority, user, backlog, concurrency, partition, exempt } = given;
   if (shedder === undefined && backlog === undefined && concurrency === undefined) {
     throw check.valueError('overloadGuard needs a shedder, a backlog or concurrency');
   }
   const before = (inner) => sheddingOf({ shedder, priority, user }, backlogOf(backlog, inner));
-  const forHttp = before(entranceOf(concurrency, {}));
+  const forHttp = before(entranceOf(concurrency, partition, {}));
   // When the others end, a guard does not hear.
   const forOthers = before(undefined);
   const [gate, exempted] = [new Gate(), exemption(exempt)];

@@ -13,7 +13,7 @@ from conftest import Thread, run, wait_until
 from fastapi import FastAPI, Response, WebSocket
 from served import ask, served, statuses
 from starlette.responses import HTMLResponse
-from tidegate import BoundedQueue, ConcurrencyLimiter, ConfigError, ManualClock
+from tidegate import BoundedQueue, ConcurrencyLimiter, ConfigError, ManualClock, TokenBucket
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.readiness import Readiness
 
@@ -286,3 +286,87 @@ def test_websockets_hold_no_permit() -> None:
     with served(TidegateMiddleware(app, concurrency=limiter)) as url:
         assert run(scene(url)) == [200, 200]
     assert limiter.in_use == 0
+
+
+BOTH = {"live": 0.5, "batch": 0.5}
+
+
+async def plain(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await Response("ok")(scope, receive, send)
+
+
+async def partition_later(scope: Any) -> str:
+    await asyncio.sleep(0)
+    return "live"
+
+
+@pytest.mark.parametrize("partition", ["live", lambda scope: "live", partition_later])
+def test_a_rule_says_which_partition_of_the_middlewares_limit(partition: Any) -> None:
+    limiter = ConcurrencyLimiter(2, partitions=BOTH)
+    seen: list[dict[str, int]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append({name: part.in_use for name, part in limiter.partition_stats().items()})
+
+    rules = [
+        Rule("*", "/page", partition=partition),
+        Rule("*", "/free", limit="9/s"),
+        Rule("*", "/own", concurrency=ConcurrencyLimiter(1)),
+    ]
+    guarded = TidegateMiddleware(app, rules=rules, concurrency=limiter, partition=lambda scope: "batch")
+
+    async def nobody(message: Any = None) -> None: ...
+
+    async def main() -> None:
+        for path in ("/page", "/free", "/other", "/own"):
+            scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+            await guarded(scope, nobody, nobody)  # type: ignore[arg-type]
+
+    run(main())
+    assert [(at["live"], at["batch"]) for at in seen] == [(1, 0), (0, 1), (0, 1), (0, 0)]
+    assert limiter.in_use == 0
+
+
+def test_a_rule_has_a_partition_of_its_own_limit() -> None:
+    own = ConcurrencyLimiter(2, partitions={"live": 1.0})
+    assert "partition='live'" in repr(Rule("*", "/", concurrency=own, partition="live"))
+    other = ConcurrencyLimiter(2, partitions={"other": 1.0})
+    TidegateMiddleware(plain, rules=[Rule("*", "/", concurrency=own, partition="live")], concurrency=other)
+
+
+def broken(scope: Any) -> str:
+    raise ValueError("no idea")
+
+
+@pytest.mark.parametrize("partition", [broken, lambda scope: "urgent", lambda scope: 7])
+def test_a_partition_function_at_fault_is_an_error_and_costs_nothing(partition: Any) -> None:
+    limiter, bucket = ConcurrencyLimiter(2, partitions=BOTH), TokenBucket("3/hour")
+    guarded = TidegateMiddleware(plain, bucket, concurrency=limiter, partition=partition)
+
+    async def scene(url: str) -> int:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status
+
+    with served(guarded) as url:
+        assert run(scene(url)) == 500
+    assert limiter.in_use == 0 and bucket.peek().remaining == 3
+
+
+def test_partitions_that_are_none_are_said_at_the_start() -> None:
+    limiter = ConcurrencyLimiter(2, partitions=BOTH)
+    unknown = '^partition: "urgent" is none of "live", "batch"$'
+    with pytest.raises(ConfigError, match=unknown):
+        TidegateMiddleware(plain, concurrency=limiter, partition="urgent")
+    with pytest.raises(ConfigError, match=unknown):
+        TidegateMiddleware(plain, concurrency=limiter, rules=[Rule("*", "/", partition="urgent")])
+    with pytest.raises(ConfigError, match=unknown):
+        Rule("*", "/", concurrency=limiter, partition="urgent")
+    for given in (
+        lambda: TidegateMiddleware(plain, "5/s", partition="live"),
+        lambda: TidegateMiddleware(plain, rules=[Rule("*", "/", partition="live")]),
+    ):
+        with pytest.raises(ConfigError, match="^partition: it is one of a concurrency limiter; give concurrency"):
+            given()
+    with pytest.raises(TypeError, match="^partition: "):
+        TidegateMiddleware(plain, concurrency=limiter, partition=5)  # type: ignore[arg-type]

@@ -31,10 +31,10 @@ def limit_of(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if kind:
         options["key"] = {"ip": client_ip, "header": header(text or "x"), "constant": lambda scope: text}[kind]
     if isinstance(options.get("cost"), str):
-        asked = header(options["cost"].removeprefix("header:"))
-        options["cost"] = lambda scope: int(asked(scope) or 1)
+        said = asked(options["cost"])
+        options["cost"] = lambda scope: int(said(scope) or 1)
     if given["rate"].startswith("header:"):
-        return header(given["rate"].removeprefix("header:")), options
+        return asked(given["rate"]), options
     if "keyed" in given:
         return RateLimiter(given["rate"], algorithm=given.get("algorithm")), options
     return given["rate"], options
@@ -42,9 +42,29 @@ def limit_of(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 @contextmanager
 def no_permit(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "partition" in config:
+        with one_for_live() as limiter:
+            yield {"concurrency": limiter, "partition": asked(config["partition"])}
+        return
     limiter = ConcurrencyLimiter(1)
     with limiter.acquire():
         yield {"concurrency": limiter}
+
+
+def asked(text: str) -> Any:
+    """A text, or a function that gives a header."""
+    return header(text.removeprefix("header:")) if text.startswith("header:") else text
+
+
+@contextmanager
+def one_for_live() -> Iterator[ConcurrencyLimiter]:
+    """A limiter with one place, which is kept for live."""
+    limiter = ConcurrencyLimiter(2, partitions={"live": 0.5, "batch": 0.5})
+    with limiter.acquire(partition="batch"):
+        lent = limiter.acquire(partition="batch")
+        assert limiter.try_acquire("live") is None
+        lent.release()
+        yield limiter
 
 
 @contextmanager
@@ -59,9 +79,11 @@ def no_room(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def shedding(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    asked = header(config["priority"].removeprefix("header:"))
-    yield {"shedder": closed("normal"), "priority": lambda scope: asked(scope)}
+    yield {"shedder": closed("normal"), "priority": asked(config["priority"])}
 
+
+# What an error says after the argument's name.
+WRONG = {"cost": "must be 1 to the burst \\(3\\), .*; got 4$", "partition": '"urgent" is none of "live", "batch"$'}
 
 # What there is no room for, as the middleware's options.
 FULL = {"concurrency": no_permit, "queue": no_room, "shedder": shedding}
@@ -126,8 +148,8 @@ def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
                 assert wait is not None and least <= int(wait) <= most, (at, wait)
         await asyncio.sleep(0)
 
-    if "error" in case:
-        with pytest.raises(ConfigError, match=f"^{case['error']}: must be 1 to the burst \\(3\\), .*; got 4$"):
+    if "error" in case and "full" not in case["config"]:
+        with pytest.raises(ConfigError, match=f"^{case['error']}: {WRONG[case['error']]}"):
             make([limit_of(limit) for limit in case["config"]["limits"]])
         return
     if "full" in case["config"]:
@@ -136,6 +158,10 @@ def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
         limits = [limit_of(limit) for limit in case["config"]["limits"]]
         limit, options = limits[0] if limits else (None, {})
         with FULL[case["config"]["full"]](case["config"]) as entrance:
+            if "error" in case:
+                with pytest.raises(ConfigError, match=f"^{case['error']}: {WRONG[case['error']]}"):
+                    TidegateMiddleware(answering, limit, **entrance, **options)
+                return
             app = TidegateMiddleware(answering, limit, **entrance, **options)
             with served(app) as url:
                 run(scene(url))

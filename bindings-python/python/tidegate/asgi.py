@@ -24,6 +24,7 @@ from ._functions import called, optional
 from ._guard import Condition, Cost, Fastest, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
 from ._outcome import Answer
+from ._partition import PartitionOf, partition_of, partition_option
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, LoadShedder, ProcessScope, Taken
 from .errors import ConcurrencyLimitError, ConfigError
@@ -113,6 +114,8 @@ class TidegateMiddleware:
         concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in
             vain for its ``max_wait`` gets the answer of an overload. WebSockets hold none. An adaptive one judges by
             the status of the answer: 503 and 504 are drops; other 5xx, 429 and a client that has gone say nothing.
+        partition: where among the partitions of ``concurrency`` a request belongs: the name of one, or a function of
+            the scope, sync or async, that gives one, or None for none.
         exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. Default: ``/healthz``,
             ``/livez`` and ``/readyz`` of the whole application, and none below a mount. OPTIONS is exempt too: a
             refused preflight looks like a broken site.
@@ -157,6 +160,7 @@ class TidegateMiddleware:
         "_exempt_below",
         "_learning",
         "_overloaded",
+        "_partition",
         "_plain",
         "_priority",
         "_queue",
@@ -182,6 +186,7 @@ class TidegateMiddleware:
         user: UserOf | None = None,
         queue: Overload | None = None,
         concurrency: ConcurrencyLimiter | None = None,
+        partition: PartitionOf | None = None,
         exempt: Iterable[str] = _USUAL,
         skip: Condition | None = None,
         allow: Iterable[str] = (),
@@ -271,6 +276,10 @@ class TidegateMiddleware:
         self._priority = priority_option(priority)
         self._user = optional("user", user)
         self._concurrency = concurrency
+        self._partition = partition_option(partition, concurrency)
+        for rule, _ in self._rules:
+            if rule.concurrency is None:
+                partition_option(rule.partition, concurrency)
         self._degrade = optional("degrade", degrade)
         limiters = (concurrency, *(rule.concurrency for rule, _ in self._rules))
         self._learning = frozenset(id(one) for one in limiters if one is not None and one.explain())
@@ -356,15 +365,22 @@ class TidegateMiddleware:
         if kind != "http":
             return await self.app(scope, receive, send)
         permit = None
-        concurrency = None if chosen is None else chosen[0].concurrency
+        concurrency, partition = (None, None) if chosen is None else (chosen[0].concurrency, chosen[0].partition)
         if concurrency is None:
             concurrency = self._concurrency
+            partition = self._partition if partition is None else partition
         if concurrency is not None:
             try:
-                permit = await concurrency.acquire_async()
+                if partition is not None:
+                    partition = await partition_of(partition, scope)
+                permit = await concurrency.acquire_async(partition=partition)
             except ConcurrencyLimitError as refusal:
                 _uncharge(guard, taken)
                 return await self._overload(scope, receive, send, refusal.retry_after, fields)
+            except BaseException:
+                # A fault of the application's own, or a client that left the line, costs nothing.
+                _uncharge(guard, taken)
+                raise
 
         # Those of the limit, and what routes add.
         told = telling(send, fields)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._functions import optional
 from ._guard import Condition, Cost, Fastest, Guard, Keys, OnRefused
 from ._limit import check_limit, check_rate, check_refund
+from ._partition import PartitionOf, partition_option
 from ._tidegate import ConcurrencyLimiter, HostScope, ProcessScope
 from .errors import ConfigError
 
@@ -58,6 +59,9 @@ class Rule:
             failed logins count alone. An exception that leaves the application is a 500.
         concurrency: a ConcurrencyLimiter for these requests, in place of the middleware's. With one, ``limit`` may be
             left out, and there is none.
+        partition: where these requests belong among the partitions of ``concurrency``, or of the middleware's where the
+            rule has none of its own: a name, or a function of the scope as the middleware's. ``limit`` may be left out
+            here too.
 
     ``Rule("POST", "/login", limit="5/minute", key=client_ip)``
     """
@@ -70,6 +74,7 @@ class Rule:
         "concurrency",
         "limit",
         "method",
+        "partition",
         "path",
         "refund_on",
         "when",
@@ -94,14 +99,19 @@ class Rule:
         refund_on: Judge | None = None,
         dry_run: bool = False,
         concurrency: ConcurrencyLimiter | None = None,
+        partition: PartitionOf | None = None,
     ) -> None:
         if concurrency is not None and not isinstance(concurrency, ConcurrencyLimiter):
             raise TypeError(f"concurrency: expected a ConcurrencyLimiter, got {type(concurrency).__name__}")
         if limit is _NOTHING:
-            if concurrency is None:
-                raise TypeError('Rule() needs a limit, such as limit="5/minute", or a concurrency; limit=None exempts')
+            if concurrency is None and partition is None:
+                raise TypeError(
+                    'Rule() needs a limit, such as limit="5/minute", a concurrency or a partition; limit=None exempts'
+                )
             limit = None
         self.concurrency = concurrency
+        # Without a limiter of its own the middleware knows the names.
+        self.partition = partition if concurrency is None else partition_option(partition, concurrency)
         self.path, self.limit, self.when, self.refund_on = path, limit, when, refund_on
         if not isinstance(method, (str, Iterable)):
             raise ConfigError(
@@ -128,7 +138,7 @@ class Rule:
     def __repr__(self) -> str:
         default = {"cost": 1, "dry_run": False, "called": self.path}
         options = [f"{name}={value!r}" for name, value in self._options.items() if value != default.get(name)]
-        named = ("when", "refund_on", "concurrency")
+        named = ("when", "refund_on", "concurrency", "partition")
         own = [f"{name}={value!r}" for name in named if (value := getattr(self, name)) is not None]
         return f"Rule({', '.join([repr(self.method), repr(self.path), f'limit={self.limit!r}', *options, *own])})"
 

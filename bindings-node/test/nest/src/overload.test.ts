@@ -43,6 +43,10 @@ async function asked(app: INestApplication): Promise<Request> {
   return requester(`http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`);
 }
 
+const BOTH = { live: 0.5, batch: 0.5 };
+/** Of live, and of batch. */
+const inUse = (limiter: ConcurrencyLimiter) => Object.values(limiter.partitionStats()).map((part) => part.inUse);
+
 /** Handlers that end when they are told to. */
 function held() {
   const ends: (() => void)[] = [];
@@ -283,6 +287,84 @@ describe('overload over Express and Fastify', () => {
     );
   }
 
+  it('says a partition by route in Fastify, in place of what the plugin says', async (t) => {
+    const concurrency = new ConcurrencyLimiter({ limit: 2, partitions: BOTH });
+    const app = Fastify();
+    await app.register(tidegate, { concurrency, partition: async () => 'batch' });
+    const tell = async () => inUse(concurrency);
+    app.get('/other', tell);
+    app.get('/live', { config: { tidegate: { partition: 'live' } } }, tell);
+    app.get('/both', { config: { tidegate: { rate: '1/hour', partition: () => 'live' } } }, tell);
+    app.get('/none', { config: { tidegate: { partition: () => null } } }, tell);
+    await app.listen({ port: 0, host: '127.0.0.1' });
+    t.after(() => app.close());
+    const ask = requester(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`);
+    assert.deepEqual((await ask('/other')).json(), [0, 1]);
+    assert.deepEqual((await ask('/live')).json(), [1, 0]);
+    assert.deepEqual((await ask('/both')).json(), [1, 0]);
+    assert.equal((await ask('/both')).status, 429);
+    assert.deepEqual((await ask('/none')).json(), [0, 0]);
+    const unknown = { message: 'partition: "urgent" is none of "live", "batch"' };
+    const early = Fastify();
+    await early.register(tidegate, { concurrency });
+    assert.throws(() => early.get('/x', { config: { tidegate: { partition: 'urgent' } } }, tell), unknown);
+    const without = Fastify();
+    await without.register(tidegate, { rate: '5/s' });
+    const needs = { message: 'partition: it is one of a concurrency limiter; give the plugin concurrency' };
+    assert.throws(() => without.get('/x', { config: { tidegate: { partition: 'live' } } }, tell), needs);
+  });
+
+  it('says a partition by a guard of a route in Nest', async (t) => {
+    const concurrency = new ConcurrencyLimiter({ limit: 2, partitions: BOTH });
+
+    @Controller()
+    class Shop {
+      @Get('live')
+      @UseGuards(overloadGuard({ concurrency, partition: 'live' }))
+      live() {
+        return inUse(concurrency);
+      }
+
+      @Get('batch')
+      @UseGuards(overloadGuard({ concurrency, partition: async (request) => request.headers['x-partition'] }))
+      batch() {
+        return inUse(concurrency);
+      }
+    }
+    const ask = await asked(await nest(t, 'express', Shop));
+    assert.deepEqual((await ask('/live')).json(), [1, 0]);
+    assert.deepEqual((await ask('/batch', 'GET', { 'x-partition': 'batch' })).json(), [0, 1]);
+    assert.deepEqual((await ask('/batch')).json(), [0, 0]);
+    assert.equal((await ask('/batch', 'GET', { 'x-partition': 'urgent' })).status, 500);
+    assert.equal(concurrency.inUse, 0);
+    assert.throws(() => overloadGuard({ concurrency, partition: 'urgent' }), /^RangeError: partition: "urgent" is none/);
+  });
+
+  it('makes of a partition function at fault one error, which costs nothing', async (t) => {
+    const faults: any[] = [
+      () => {
+        throw new Error('no idea');
+      },
+      async () => Promise.reject(new Error('no idea')),
+      () => 'urgent',
+      () => 7,
+    ];
+    for (const partition of faults) {
+      const concurrency = new ConcurrencyLimiter({ limit: 2, partitions: BOTH });
+      const rate = new TokenBucket({ rate: '3/hour' });
+      const app = express();
+      const errors: unknown[] = [];
+      app.use(rateLimit({ rate, concurrency, partition }));
+      app.use((error: any, _request: any, response: any, _next: any) => {
+        errors.push(error);
+        response.status(500).end();
+      });
+      const ask = await listening(t, createServer(app));
+      assert.equal((await ask('/')).status, 500);
+      assert.deepEqual([errors.length, concurrency.inUse, rate.peek().remaining], [1, 0, 3]);
+    }
+  });
+
   it('asks a Processor, or an object of yours, as a backlog', async (t) => {
     const { work, ends, end } = held();
     const processor = new Processor(work, { workers: 1, capacity: 1, retryAfterMs: 5000 });
@@ -328,6 +410,7 @@ describe('overload over Express and Fastify', () => {
   });
 
   it('names what cannot be', () => {
+    assert.throws(() => rateLimit({ rate: '5/s', partition: 'live' }), /^RangeError: partition: it is one of a conc/);
     for (const backlog of [5, null, {}, 'orders', { isAccepting: true }] as any[]) {
       assert.throws(() => rateLimit({ backlog }), { name: /TypeError/, message: /^backlog must be a BoundedQueue, / });
       assert.throws(() => overloadGuard({ backlog }), { message: /^backlog must be a BoundedQueue, / });

@@ -17,6 +17,15 @@ const key = (text?: string): any => (text?.startsWith('constant:') ? () => text.
 /** What a header says. */
 const said = (text: string) => (request: any) => request.headers[text.slice('header:'.length)];
 
+/** A text, or a function that gives a header. */
+const textOrSaid = (text?: string): any => (text?.startsWith('header:') ? said(text) : text);
+
+/** What an error says after the argument's name. */
+const WRONG: Record<string, string> = {
+  cost: '.*from 1 to 3, got 4',
+  partition: '"urgent" is none of "live", "batch"',
+};
+
 /** A limit of a case, as our options. */
 function optionsOf({ rate, keyed, algorithm, ...rest }: any) {
   const made = keyed ? new RateLimiter({ rate, algorithm }) : rate.startsWith('header:') ? said(rate) : rate;
@@ -42,10 +51,12 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     for (const { name: what, config, asks, error } of cases) {
       it(what, async (t) => {
         if (error !== undefined) {
-          const message = new RegExp(`^${error} .*from 1 to 3, got 4$`);
-          return assert.rejects(async () => serve(t, config.limits.map(optionsOf)), { message });
+          const message = new RegExp(`^${error}:? ${WRONG[error]}$`);
+          const at = await FULL[config.full]?.(t, config);
+          return assert.rejects(async () => serve(t, config.limits.map(optionsOf), at), { message });
         }
-        const entrance = await FULL[config.full]?.(t, { ...config, priority: said(config.priority ?? '') });
+        const own = { priority: textOrSaid(config.priority), partition: textOrSaid(config.partition) };
+        const entrance = await FULL[config.full]?.(t, { ...config, ...own });
         const port = await serve(t, config.limits.map(optionsOf), entrance);
         for (const [index, expected] of asks.entries()) {
           const { statusCode, headers } = await answer(port, expected);
