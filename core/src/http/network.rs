@@ -60,19 +60,19 @@ impl Network {
     /// As `Display`, in a quarter of the time that the standard library takes to format an address: it is the key of a
     /// request.
     pub(crate) fn text(&self) -> String {
-        let (mut text, mut number) = (String::with_capacity(48), itoa::Buffer::new());
+        let mut text = String::with_capacity(48);
         match self.base {
             IpAddr::V4(v4) => {
                 for (index, octet) in v4.octets().into_iter().enumerate() {
                     text.push_str(if index == 0 { "" } else { "." });
-                    text.push_str(number.format(octet));
+                    push_decimal(&mut text, octet);
                 }
             }
             IpAddr::V6(v6) => push_groups(&mut text, v6.segments()),
         }
         if self.prefix < bits(self.base) {
             text.push('/');
-            text.push_str(number.format(self.prefix));
+            push_decimal(&mut text, self.prefix);
         }
         text
     }
@@ -94,6 +94,17 @@ fn bits(address: IpAddr) -> u8 {
 }
 
 /// The form of RFC 5952: lower case, no leading zeros, and the first longest run of two or more zero groups as `::`.
+fn push_decimal(text: &mut String, number: u8) {
+    let digit = |value: u8| char::from(b'0' + value % 10);
+    if number >= 100 {
+        text.push(digit(number / 100));
+    }
+    if number >= 10 {
+        text.push(digit(number / 10));
+    }
+    text.push(digit(number));
+}
+
 fn push_groups(text: &mut String, groups: [u16; 8]) {
     let (mut run, mut longest) = (0..0, 0..0);
     for (index, &group) in groups.iter().enumerate() {
