@@ -10,15 +10,20 @@ const { isPromise } = require('../lib/promise.cjs');
 const { overload } = require('./gate.cjs');
 const { declare } = require('./declare.cjs');
 const { isOver, whenOver } = require('./over.cjs');
+const { heed, isTornDown } = require('./torn.cjs');
 
 /** For so long a handler may be at work whose client has gone: it may have stopped. Tests wait less. */
 const alone = { mostMs: 10_000 };
 
-/**
- * Whether its own handler has torn the answer down, as `pipeline` does where what it sends fails: Node keeps what
- * `destroy` was given, and the end of a connection leaves null. HTTP/2's responses have neither.
- */
-const isTornDown = (response) => 'errored' in response && response.errored !== null;
+/** What a handler calls when it answers, or gives up: of the response, and of a stream of HTTP/2. */
+const SPOKEN = ['writeHead', 'flushHeaders', 'write', 'end', 'destroy'];
+const SPOKEN_RAW = ['respond', 'respondWithFD', 'respondWithFile', 'write', 'end', 'close', 'destroy'];
+const GIVEN_UP = ['close', 'destroy'];
+
+function* methodsOf(response) {
+  for (const name of SPOKEN) yield [response, name];
+  if (response.stream !== undefined) for (const name of SPOKEN_RAW) yield [response.stream, name];
+}
 
 /**
  * The answer is out, or its client has gone. A handler that has not begun to answer is still at work then: without its
@@ -28,27 +33,37 @@ const isTornDown = (response) => 'errored' in response && response.errored !== n
 function ended(permit, response) {
   if (response.headersSent || response.writableEnded === true) return void reportAnswer(permit, response);
   if (isTornDown(response)) return void permit.ignore();
-  const spoken = ['writeHead', 'end', 'destroy']
-    .filter((name) => typeof response[name] === 'function')
-    .map((name) => [name, response[name], Object.hasOwn(response, name)]);
+  const spoken = [...methodsOf(response)]
+    .filter(([object, name]) => typeof object[name] === 'function')
+    .map(([object, name]) => ({ object, name, method: object[name], isOwn: Object.hasOwn(object, name) }));
   const over = (report) => {
     clearTimeout(timer);
-    for (const [name, method, isOwn] of spoken) {
-      if (isOwn) response[name] = method;
-      else delete response[name];
+    response.off('pipe', piped);
+    for (const { object, name, method, isOwn } of spoken) {
+      if (isOwn) object[name] = method;
+      else delete object[name];
     }
     report();
   };
+  // What is piped into it is its answer, of which nothing may come any more.
+  const piped = () => over(() => reportStatus(permit, response.statusCode));
   const timer = setTimeout(() => over(() => permit.ignore()), alone.mostMs).unref();
-  for (const [name] of spoken) {
-    response[name] = (...given) => {
+  response.once('pipe', piped);
+  for (const { object, name } of spoken) {
+    object[name] = (...given) => {
       over(() => {
-        if (name === 'destroy') permit.ignore();
-        else reportStatus(permit, name === 'writeHead' ? Number(given[0]) : response.statusCode);
+        if (GIVEN_UP.includes(name)) permit.ignore();
+        else reportStatus(permit, statusIn(name, given[0]) ?? response.statusCode);
       });
-      return response[name](...given);
+      return object[name](...given);
     };
   }
+}
+
+/** Of what begins an answer: the status that it is given. */
+function statusIn(name, given) {
+  if (name === 'writeHead') return Number(given);
+  return name.startsWith('respond') ? given?.[':status'] : undefined;
 }
 
 /** The requests of one server that ask for a permit of a limiter, which others may have as well. */
@@ -92,6 +107,7 @@ class Entrance {
       if (isOver(request, response)) throw new ConcurrencyLimitError();
       permit = await this.#acquire(request, response, partition ?? undefined);
       if (permit === null || isOver(request, response)) throw new ConcurrencyLimitError();
+      heed(request, response);
       whenOver(request, response, () => ended(permit, response));
       return undefined;
     } catch (error) {

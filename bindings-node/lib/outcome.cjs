@@ -28,7 +28,8 @@ function reportCall(permit, isWell, error = undefined) {
 /** Reports an answer that is over. Where it is not out, its client is gone. */
 function reportAnswer(permit, response) {
   const isOut = response.writableFinished ?? response.stream?.writableFinished;
-  if (isOut) reportStatus(permit, response.statusCode);
+  // Who answers by a stream of HTTP/2 tells only that which status it is.
+  if (isOut) reportStatus(permit, response.stream?.sentHeaders?.[':status'] ?? response.statusCode);
   else permit.ignore();
 }
 

@@ -2,8 +2,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { type ServerResponse, createServer } from 'node:http';
-import { connect as connect2 } from 'node:http2';
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type Http2ServerResponse,
+  connect as connect2,
+  createServer as createServer2,
+} from 'node:http2';
 import { type AddressInfo, type Socket, connect } from 'node:net';
 import { pipeline } from 'node:stream';
 import { type TestContext, describe, it } from 'node:test';
@@ -135,9 +141,25 @@ for (const [name, serve] of Object.entries(SERVERS)) {
 }
 
 /** How a handler ends an answer that it has not begun. */
-const TEARS: Record<string, (response: ServerResponse) => void> = {
+const TEARS: Record<string, (response: ServerResponse, request: IncomingMessage) => void> = {
   destroys: (response) => void response.destroy(),
+  'destroys with an error': (response) => void response.destroy(new Error('no')),
   'sends what fails': (response) => void pipeline(createReadStream('/no/such/file'), response, () => {}),
+  'destroys its request': (_response, request) => void request.destroy(),
+  'destroys its socket': (_response, request) => void request.socket.destroy(),
+  'resets its socket': (_response, request) => void request.socket.resetAndDestroy(),
+};
+/** The same over HTTP/2. */
+const TEARS2: Record<string, (response: Http2ServerResponse) => void> = {
+  'destroys its stream': ({ stream }) => void stream.destroy(),
+  'destroys its stream with an error': ({ stream }) => void stream.on('error', () => {}).destroy(new Error('no')),
+  'closes its stream': ({ stream }) => void stream.close(),
+  'cancels its stream': ({ stream }) => void stream.close(8),
+  'destroys its socket': (response) => void response.req.socket.destroy(),
+  'destroys its session': ({ stream }) => void stream.session!.destroy(),
+  'sends what fails': (response) => void pipeline(createReadStream('/no/such/file'), response, () => {}),
+  'sends by its stream what fails': ({ stream }) =>
+    void pipeline(createReadStream('/no/such/file'), stream.on('error', () => {}), () => {}),
 };
 
 describe('permits of answers that their handler tears down', () => {
@@ -151,7 +173,7 @@ describe('permits of answers that their handler tears down', () => {
         createServer((request, response) =>
           limit(request, response, () => {
             seen = once(response, 'close').then(() => concurrency.inUse);
-            tear(response);
+            tear(response, request);
           }),
         ),
       );
@@ -162,21 +184,107 @@ describe('permits of answers that their handler tears down', () => {
     });
   }
 
-  it('come back then, where the client had gone before', async (t) => {
-    const concurrency = new ConcurrencyLimiter({ limit: 1 });
-    const limit = rateLimit({ concurrency });
-    let response: ServerResponse | undefined;
-    const port = await listen(t, createServer((asked, answer) => limit(asked, answer, () => void (response = answer))));
-    const socket = await open(t, port);
-    socket.write(get('/'));
-    await until(() => response !== undefined);
-    const isClosed = once(response!, 'close');
-    socket.destroy();
-    await isClosed;
-    assert.equal(concurrency.inUse, 1);
-    response!.destroy();
-    assert.equal(concurrency.inUse, 0);
-  });
+  /** Middleware in front of a plain server of HTTP/2, and a hook of Fastify's. */
+  const servers2: Record<string, (t: TestContext, limiter: ConcurrencyLimiter, then: any) => Promise<number>> = {
+    async 'node:http2'(t, concurrency, then) {
+      const limit = rateLimit({ concurrency });
+      const server = createServer2((request: any, response: any) => limit(request, response, () => then(response)));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      t.after(() => void server.close());
+      return (server.address() as AddressInfo).port;
+    },
+    async fastify(t, concurrency, then) {
+      const app = Fastify({ http2: true });
+      await app.register(tidegate, { concurrency });
+      app.get('/', (_request: any, reply: any) => (reply.hijack(), then(reply.raw), undefined));
+      // It waits for the sessions, which end after it.
+      t.after(() => void app.close());
+      await app.listen({ port: 0, host: '127.0.0.1' });
+      return (app.server.address() as AddressInfo).port;
+    },
+  };
+  const session = (t: TestContext, port: number) => {
+    const made = connect2(`http://127.0.0.1:${port}`).on('error', () => {});
+    t.after(() => made.destroy());
+    return made;
+  };
+  for (const [name, serve] of Object.entries(servers2)) {
+    for (const [how, tear] of Object.entries(TEARS2)) {
+      it(`come back at once over HTTP/2 and ${name}: it ${how}`, async (t) => {
+        const concurrency = new ConcurrencyLimiter({ limit: 1 });
+        let seen: Promise<number>;
+        const port = await serve(t, concurrency, (response: Http2ServerResponse) => {
+          seen = once(response, 'close').then(() => concurrency.inUse);
+          tear(response);
+        });
+        const stream = session(t, port).request({ ':path': '/' }).on('error', () => {});
+        await new Promise((resolve) => stream.resume().once('close', resolve));
+        assert.equal(await seen!, 0);
+      });
+    }
+
+    const gone: Record<string, (session: ClientHttp2Session, stream: ClientHttp2Stream) => void> = {
+      'resets the stream': (_session, stream) => stream.close(0),
+      'cancels the stream': (_session, stream) => stream.close(8),
+      'goes away': (session) => session.goaway(1),
+      'ends the connection': (session) => session.destroy(),
+    };
+    const answers: Record<string, (response: Http2ServerResponse) => void> = {
+      writes: (response) => void response.write('x'),
+      ends: (response) => void response.end(),
+      'destroys its stream': ({ stream }) => void stream.destroy(),
+      'closes its stream': ({ stream }) => void stream.close(),
+    };
+    for (const [how, leave] of Object.entries(gone)) {
+      it(`are held by a handler over HTTP/2 and ${name} whose client ${how}, until it answers`, async (t) => {
+        for (const answer of Object.values(answers)) {
+          const concurrency = new ConcurrencyLimiter({ limit: 1 });
+          let response: Http2ServerResponse | undefined;
+          const port = await serve(t, concurrency, (one: Http2ServerResponse) => void (response = one));
+          const client = session(t, port);
+          const stream = client.request({ ':path': '/' }).on('error', () => {});
+          await until(() => response !== undefined);
+          const isClosed = once(response!, 'close');
+          leave(client, stream);
+          await isClosed;
+          assert.equal(concurrency.inUse, 1);
+          response!.on('error', () => {});
+          response!.stream.on('error', () => {});
+          answer(response!);
+          assert.equal(concurrency.inUse, 0);
+        }
+      });
+    }
+  }
+
+  const ends: Record<string, (response: ServerResponse) => void> = {
+    destroys: (response) => void response.destroy(),
+    writes: (response) => void response.on('error', () => {}).write('x'),
+    ends: (response) => void response.end(),
+    'sends a stream': (response) => void pipeline(createReadStream('/dev/null'), response, () => {}),
+  };
+  for (const [how, end] of Object.entries(ends)) {
+    for (const leave of ['destroy', 'resetAndDestroy', 'end'] as const) {
+      it(`come back then, where the client had gone before by ${leave}: it ${how}`, async (t) => {
+        const concurrency = new ConcurrencyLimiter({ limit: 1 });
+        const limit = rateLimit({ concurrency });
+        let response: ServerResponse | undefined;
+        const port = await listen(
+          t,
+          createServer((asked, answer) => limit(asked, answer, () => void (response = answer))),
+        );
+        const socket = await open(t, port);
+        socket.write(get('/'));
+        await until(() => response !== undefined);
+        const isClosed = once(response!, 'close');
+        socket[leave]();
+        await isClosed;
+        assert.equal(concurrency.inUse, 1);
+        end(response!);
+        assert.equal(concurrency.inUse, 0);
+      });
+    }
+  }
 });
 
 describe('permits over fastify', () => {
