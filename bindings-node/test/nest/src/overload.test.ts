@@ -337,7 +337,8 @@ describe('overload over Express and Fastify', () => {
     assert.deepEqual((await ask('/batch')).json(), [0, 0]);
     assert.equal((await ask('/batch', 'GET', { 'x-partition': 'urgent' })).status, 500);
     assert.equal(concurrency.inUse, 0);
-    assert.throws(() => overloadGuard({ concurrency, partition: 'urgent' }), /^RangeError: partition: "urgent" is none/);
+    const unknown = () => overloadGuard({ concurrency, partition: 'urgent' });
+    assert.throws(unknown, /^RangeError: partition: "urgent" is none/);
   });
 
   it('makes of a partition function at fault one error, which costs nothing', async (t) => {
