@@ -18,6 +18,8 @@ subscribe('fastify.initialization', ({ fastify }) => {
     const { method, url } = options;
     heard.push({ context: this, options, method, url });
   });
+  // Whatever is registered has been loaded by now.
+  fastify.addHook('onReady', async () => heard.forEach(checkLimited));
 });
 
 /**
@@ -49,7 +51,7 @@ function routesOf(fastify) {
   limited.add(fastify);
   const heard = [...prototypesOf(fastify)].flatMap((one) => routes.get(one) ?? []);
   for (const { context, options, method, url } of isFirst ? heard : []) {
-    if ([undefined, false].includes(options.config?.tidegate) || isLimited(context, fastify)) continue;
+    if (!asksForLimits(options) || isLimited(context, fastify)) continue;
     throw check.valueError(
       `config.tidegate of ${[method].flat()} ${url}: the plugin of this route was registered before ` +
         'tidegate/fastify, whose limits it does not have; register tidegate/fastify first',
@@ -59,6 +61,18 @@ function routesOf(fastify) {
     .filter(({ context }) => context === fastify)
     .map(({ options, method, url }) => ({ config: options.config, method, url }));
 }
+
+/** A route that asks for limits in a context that nobody limits would be served without them: that is an error. */
+function checkLimited({ context, options, method, url }) {
+  if (!asksForLimits(options) || [...prototypesOf(context)].some((one) => limited.has(one))) return;
+  throw check.valueError(
+    `config.tidegate of ${[method].flat()} ${url}: tidegate/fastify is not registered in the context of this route ` +
+      'or one around it, so nothing limits it; register it there, above the route (a plugin that does it for others ' +
+      'needs fastify-plugin)',
+  );
+}
+
+const asksForLimits = ({ config }) => ![undefined, false].includes(config?.tidegate);
 
 /** A context's prototype is the one around it. */
 function* prototypesOf(context) {

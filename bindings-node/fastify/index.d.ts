@@ -37,7 +37,7 @@ declare module 'fastify' {
 /**
  * `app.register(tidegate, { rate: '100/minute', key: 'ip' })`: refuses what is above the limits, on every route of the
  * instance: 429 with Retry-After, RateLimit headers and a problem body (RFC 9457). Register it before plugins that hold
- * routes. A mistake in a route's config fails the start.
+ * routes. A mistake in a route's config fails the start, and so does a config in a context without this plugin.
  *
  * Import it before `Fastify()` is called, as an import at a file's top is, or register it with `await` before the
  * routes: else it does not hear of those above it. Then a mistake in a route's config is a 500 of that route, and

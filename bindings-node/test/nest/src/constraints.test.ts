@@ -129,6 +129,49 @@ describe('a mistake in the config of a route of Fastify', () => {
   });
 });
 
+describe('a route of Fastify that asks for limits where nobody has registered them', () => {
+  const route = (context: FastifyInstance, own: any) =>
+    void context.get('/s', { config: { tidegate: own } }, async () => 'ok');
+  const around: Record<string, (app: FastifyInstance, own: any) => void> = {
+    nowhere: (app, own) => route(app, own),
+    'in a context beside it': (app, own) => {
+      app.register(async (inner) => void (await inner.register(tidegate, { rate: '5/hour' })));
+      app.register(async (inner) => route(inner, own));
+    },
+    'in a plugin of one’s own': (app, own) => {
+      app.register(async (inner) => void (await inner.register(tidegate, { rate: '5/hour' })));
+      route(app, own);
+    },
+  };
+  for (const [where, make] of Object.entries(around)) {
+    it(`stops the start: ${where}`, async (t) => {
+      for (const own of ['1/hour', { rate: '1/hour' }]) {
+        const app = Fastify();
+        t.after(() => app.close());
+        make(app, own);
+        await assert.rejects(async () => app.listen({ port: 0 }), {
+          message: /^config\.tidegate of GET \/s: .*not registered in the context of this route.*register it there/,
+        });
+      }
+      for (const own of [undefined, false]) {
+        const app = Fastify();
+        t.after(() => app.close());
+        make(app, own);
+        assert.equal((await app.inject('/s')).statusCode, 200);
+      }
+    });
+  }
+
+  it('does not stop one whose limits are registered around it', async (t) => {
+    const app = Fastify();
+    t.after(() => app.close());
+    app.register(tidegate, {});
+    app.register(async (inner) => inner.register(async (innermost) => route(innermost, '1/hour')));
+    assert.equal((await app.inject('/s')).statusCode, 200);
+    assert.equal((await app.inject('/s')).statusCode, 429);
+  });
+});
+
 describe('one route of Fastify', () => {
   it('is one version, host and custom constraint', async (t) => {
     for (const tidegateOwn of ['1/hour', { rate: '1/hour', key: 'route' }] as const) {
