@@ -6,7 +6,7 @@ const { clientIp, firstOf, header, pathOf, route, user } = require('../http/keys
 const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
 const { isOver } = require('../http/over.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
-const { answerLater, begun, sendValue, silence } = require('../http/refused.cjs');
+const { answerLater, begun, sendValue, silence, watch } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 function rateLimit(options) {
@@ -74,7 +74,7 @@ function tooLate(response, go, refusal) {
 
 /**
  * Lets the application answer as a handler does, or by what it returns; the status is set, as the headers are. The
- * request does not stay open: unless `onRefused` waits for a promise, it is answered or handed to `next`.
+ * request does not stay open: it is answered or handed to `next` in time, whatever `onRefused` does.
  */
 function refuseBy(onRefused, { request, response }, go, refusal) {
   const problem = problemOf(refusal);
@@ -91,15 +91,17 @@ function refuseBy(onRefused, { request, response }, go, refusal) {
   };
   const broken = (thrown) => next(asError(thrown));
   const isDone = () => handedOn || response.headersSent || response.writableEnded || isOver(request, response);
+  const plainly = () => {
+    answeredFor = true;
+    silence(response);
+    respond(response, problem);
+  };
   const finish = (value) => {
     if (isDone()) return;
-    if (value !== undefined && value !== response) return void sendValue(response, value);
-    answerLater('express', isDone, () => {
-      answeredFor = true;
-      silence(response);
-      respond(response, problem);
-    });
+    if (value !== undefined && value !== response) return void sendValue(response, value, broken);
+    answerLater('express', isDone, plainly);
   };
+  watch('express', request, response, () => handedOn || answeredFor, plainly);
   try {
     const result = onRefused(request, response, next, refusal);
     if (isPromise(result)) Promise.resolve(result).then(finish).catch(broken);

@@ -4,11 +4,11 @@
 const check = require('../lib/check.cjs');
 const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { release } = require('../http/claims.cjs');
-const { Gate, Plan, ask, readOptions } = require('../http/middleware.cjs');
+const { Gate, Plan, ask, readOptions, respond } = require('../http/middleware.cjs');
 const { nameFrom } = require('../http/names.cjs');
 const { isOver } = require('../http/over.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
-const { answerFor, answerLater, begun, unsendable } = require('../http/refused.cjs');
+const { answerFor, answerLater, begun, unsendable, watch } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 const { markConstraints, routesOf } = require('./heard.cjs');
 const { unheard } = require('./unheard.cjs');
@@ -165,9 +165,13 @@ function sendable(reply, value) {
  */
 function refuseBy(onRefused, request, reply, refusal, fail) {
   const { status } = problemOf(refusal);
+  // An error does not answer with the refusal's status.
+  const unset = () => {
+    if (!reply.raw.headersSent && reply.statusCode === status) reply.code(200);
+  };
   const failed = (thrown) => {
-    // An error does not answer with the refusal's status.
-    if (!isAnswered(reply) && reply.statusCode === status) reply.code(200);
+    hasFailed = true;
+    unset();
     fail(asError(thrown));
   };
   // While hooks work on what is sent, nothing of the reply tells of it.
@@ -175,8 +179,15 @@ function refuseBy(onRefused, request, reply, refusal, fail) {
   const { send } = reply;
   reply.send = (payload) => {
     isSending = true;
+    // Before Fastify, which answers with the error then.
+    if (typeof payload?.pipe === 'function') payload.on?.('error', unset);
     return send.call(reply, payload);
   };
+  // Fastify would keep the status that is set.
+  const { redirect } = reply;
+  reply.redirect = (url, code = reply.statusCode === status ? 302 : reply.statusCode) =>
+    redirect.call(reply, url, code);
+  let hasFailed = false;
   const isDone = () => isSending || isAnswered(reply) || isOver(request.raw, reply.raw);
   const plainly = () => answer(reply, refusal);
   const finish = (value, isAsync) => {
@@ -187,6 +198,10 @@ function refuseBy(onRefused, request, reply, refusal, fail) {
     else if (isAsync) answerFor('fastify', plainly);
     else answerLater('fastify', isDone, plainly);
   };
+  // What hooks work on is in Fastify's hands until it has begun.
+  const isLeft = () => hasFailed || (isSending && !reply.raw.headersSent);
+  const instead = () => (reply.sent ? answerRaw(reply, refusal) : plainly());
+  watch('fastify', request.raw, reply.raw, isLeft, instead);
   try {
     reply.code(status);
     const value = onRefused(request, reply, refusal);
@@ -195,6 +210,12 @@ function refuseBy(onRefused, request, reply, refusal, fail) {
   } catch (thrown) {
     failed(thrown);
   }
+}
+
+/** An answer that the application has taken over and left. */
+function answerRaw(reply, refusal) {
+  for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value);
+  respond(reply.raw, problemOf(refusal));
 }
 
 async function tidegateFastify(fastify, options = {}) {

@@ -21,8 +21,10 @@ export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
   /**
    * Answers a refused request by `reply` or by what it returns, in place of the problem body; status and headers are
    * already set. What answers later returns `reply`, as a handler does. A request without an answer gets the problem
-   * body, and the log an error: at once after a promise of nothing, a second after nothing was returned. Not called
-   * where the answer has begun, which is cut off.
+   * body, and the log an error: at once after a promise of nothing, a second after nothing was returned, ten seconds
+   * after a promise that hangs. An answer that has begun and of which nothing comes for so long is ended, or cut off
+   * where a length was promised or it is piped. `reply.redirect(url)` is a 302, as in a handler. Not called where the
+   * answer has begun, which is cut off.
    */
   onRefused?: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
 } & (({ rate?: Rate } & LimitOptions) | { limits: Limits });

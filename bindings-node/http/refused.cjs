@@ -1,11 +1,16 @@
 'use strict';
 // What becomes of a refused request whose answer has begun, or that `onRefused` leaves without one.
 
+const { Readable } = require('node:stream');
 const { complain } = require('../lib/promise.cjs');
+const { isOver, whenOver } = require('./over.cjs');
 const { problemOf } = require('./problem.cjs');
 
-/** How long `onRefused` may leave a request without an answer after it has returned. */
-const GRACE_MS = 1000;
+/**
+ * How long `onRefused` may leave a request without an answer: after it has returned, and in any case, be it that its
+ * promise hangs, or that it has begun an answer of which no more comes. Tests wait less.
+ */
+const patience = { graceMs: 1000, stallMs: 10_000 };
 
 /** The error of a refusal that comes too late to be told: earlier code has sent the headers. */
 function begun(refusal) {
@@ -24,7 +29,45 @@ function answerFor(framework, answer) {
 
 /** As `answerFor`, for an `onRefused` that may still answer from a callback (a file, a template): nothing tells. */
 function answerLater(framework, isDone, answer) {
-  setTimeout(() => isDone() || answerFor(framework, answer), GRACE_MS).unref?.();
+  setTimeout(() => isDone() || answerFor(framework, answer), patience.graceMs).unref?.();
+}
+
+/**
+ * Sees to it that an answer which `onRefused` has not ended by now ends, for whoever is refused would hold a connection
+ * for as long as they like. A client that reads slowly is the server's own matter. Called before `onRefused`.
+ *
+ * @param isLeft whether it is nobody's any more: handed on, or in the framework's hands
+ * @param answer gives the plain refusal where nothing has begun
+ */
+function watch(framework, request, response, isLeft, answer) {
+  if (isOver(request, response)) return;
+  const channel = response.stream ?? response;
+  const { write } = channel;
+  let isAlive = false;
+  let isPiped = false;
+  channel.write = function (...given) {
+    isAlive = true;
+    return write.apply(this, given);
+  };
+  const piped = () => (isPiped = true);
+  response.once('pipe', piped);
+  const look = () => {
+    if (response.writableEnded || isLeft()) return;
+    if (isAlive || channel.writableNeedDrain) {
+      isAlive = false;
+      timer.refresh();
+    } else if (response.headersSent) endFor(framework, response, isPiped);
+    else answerFor(framework, answer);
+  };
+  const timer = setTimeout(look, patience.stallMs).unref();
+  whenOver(request, response, () => clearTimeout(timer));
+}
+
+/** What cannot pass for a whole answer is cut off: it was to have a length, or its source has not come to an end. */
+function endFor(framework, response, isPiped) {
+  complain(`onRefused of tidegate/${framework}`, new Error('it began an answer and did not end it'));
+  if (isPiped || response.hasHeader('Content-Length')) (response.stream ?? response).destroy();
+  else response.end();
 }
 
 const SPEAKS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader', 'writeHead', 'write', 'end'];
@@ -39,11 +82,33 @@ function silence(response) {
   });
 }
 
-/** Sends what `onRefused` returned, as Fastify does: text and bytes as they are, all else as JSON. */
-function sendValue(response, value) {
+/**
+ * Sends what `onRefused` returned, as Fastify does: text and bytes as they are, streams and `Response`s by their parts,
+ * all else as JSON. `failed` hears of a stream that fails before anything of it is out.
+ */
+function sendValue(response, value, failed) {
+  if (typeof value?.pipe === 'function') return void sendStream(response, value, failed);
+  if (value instanceof ReadableStream) return void sendStream(response, Readable.fromWeb(value), failed);
+  if (value instanceof Response) {
+    response.statusCode = value.status;
+    value.headers.forEach((text, name) => response.setHeader(name, text));
+    if (value.body === null) response.end();
+    else sendStream(response, Readable.fromWeb(value.body), failed);
+    return;
+  }
   const [type, body] = bodyOf(value);
   if (!response.hasHeader('Content-Type')) response.setHeader('Content-Type', type);
   response.end(body);
+}
+
+function sendStream(response, stream, failed) {
+  stream.on('error', (error) => {
+    stream.unpipe?.(response);
+    if (response.headersSent) response.destroy();
+    else failed(error);
+  });
+  response.once('close', () => stream.destroy?.());
+  stream.pipe(response);
 }
 
 const unsendable = (value) => new TypeError(`what onRefused returns is sent, and must not be a ${typeof value}`);
@@ -56,4 +121,4 @@ function bodyOf(value) {
   return ['application/json; charset=utf-8', json];
 }
 
-module.exports = { answerFor, answerLater, begun, sendValue, silence, unsendable };
+module.exports = { answerFor, answerLater, begun, patience, sendValue, silence, unsendable, watch };

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { type TestContext, after, before, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import express from 'express';
 import Fastify from 'fastify';
 import { rateLimit } from 'tidegate/express';
 import tidegate from 'tidegate/fastify';
+import './alone.js';
 import { requester, statuses } from './request.js';
 
 async function listen(t: TestContext, listener: any) {
@@ -61,9 +63,9 @@ const log = ({ name, message }: Error) => {
 before(() => void process.on('warning', log));
 after(() => void process.off('warning', log));
 
-/** What a client gets within three seconds: a text, or undefined where it was cut off. */
+/** What a client gets within five seconds: a text, or undefined where it was cut off. */
 async function get(url: string) {
-  const asked = fetch(url, { signal: AbortSignal.timeout(3000) });
+  const asked = fetch(url, { signal: AbortSignal.timeout(5000) });
   return asked.then((answer) => answer.text()).catch((error) => {
     assert.notEqual(error.name, 'TimeoutError', 'the answer stayed open');
     return undefined;
@@ -129,6 +131,98 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
       });
     }
 
+    const raw = (response: any) => response.raw ?? response;
+    const hang = () => new Promise(() => {});
+    const stalled: Record<string, [onRefused: (request: any, response: any) => unknown, body: RegExp | undefined]> = {
+      'has sent the head alone': [(_request, response) => void raw(response).writeHead(429), /^$/],
+      writes: [(_request, response) => void raw(response).write('slow'), /^slow$/],
+      'writes, and waits for ever': [(_request, response) => (raw(response).write('slow'), hang()), /^slow$/],
+      'waits for ever': [hang, /"status":429/],
+      'has taken the answer over': [(_request, response) => void response.hijack?.(), /"status":429/],
+      'has promised a length': [
+        (_request, response) => {
+          raw(response).setHeader('Content-Length', 9);
+          raw(response).write('slow');
+        },
+        undefined,
+      ],
+      'pipes what hangs': [
+        (_request, response) => {
+          const source = new Readable({ read() {} });
+          source.push('slow');
+          source.pipe(raw(response));
+        },
+        undefined,
+      ],
+    };
+    for (const [how, [onRefused, body]] of Object.entries(stalled)) {
+      it(`does not stay open when onRefused ${how} and never ends it`, async (t) => {
+        const url = await serve(t, { rate: '1/hour', onRefused }, []);
+        assert.equal(await get(url), 'ok');
+        const got = await get(url);
+        if (body === undefined) assert.equal(got, undefined);
+        else assert.match(got!, body);
+      });
+    }
+
+    it('stays open as long as onRefused sends something', async (t) => {
+      async function* pieces() {
+        for (let i = 0; i < 6; i += 1) yield setTimeout(400, 'x');
+      }
+      const onRefused = (_request: any, response: any) => void Readable.from(pieces()).pipe(raw(response));
+      const url = await serve(t, { rate: '1/hour', onRefused }, []);
+      await get(url);
+      assert.equal(await get(url), 'xxxxxx');
+    });
+
+    it('is answered with streams and Responses that onRefused returns', async (t) => {
+      const values: [() => unknown, number, string][] = [
+        [() => Readable.from(['sl', 'ow']), 429, 'slow'],
+        [() => new Blob(['slow']).stream(), 429, 'slow'],
+        [() => new Response('slow', { status: 420 }), 420, 'slow'],
+        [() => new Response(null, { status: 420 }), 420, ''],
+      ];
+      for (const [value, status, text] of values) {
+        for (const onRefused of [value, async () => value()]) {
+          const url = await serve(t, { rate: '1/hour', onRefused }, []);
+          await get(url);
+          const answer = await fetch(url);
+          assert.deepEqual([answer.status, await answer.text()], [status, text]);
+        }
+      }
+    });
+
+    it('is an error when a stream fails before anything of it is out', async (t) => {
+      const errors: unknown[] = [];
+      const onRefused = () =>
+        new Readable({
+          read() {
+            this.destroy(new Error('bad'));
+          },
+        });
+      const url = await serve(t, { rate: '1/hour', onRefused }, errors);
+      await get(url);
+      if (framework === 'http') await assert.rejects(fetch(url));
+      else assert.equal((await fetch(url)).status, 500);
+    });
+
+    it('is redirected where onRefused says so', async (t) => {
+      if (framework === 'http') return;
+      for (const [given, status] of [[[], 302], [[303], 303]] as const) {
+        const redirect = (response: any) =>
+          framework === 'express' ? response.redirect(...given, '/x') : response.redirect('/x', ...given);
+        for (const onRefused of [
+          (_request: any, response: any) => void redirect(response),
+          async (_request: any, response: any) => redirect(response),
+        ]) {
+          const url = await serve(t, { rate: '1/hour', onRefused }, []);
+          await get(url);
+          const answer = await fetch(url, { redirect: 'manual' });
+          assert.deepEqual([answer.status, answer.headers.get('location')], [status, '/x']);
+        }
+      }
+    });
+
     it('may be answered later, and too late does no harm', async (t) => {
       for (const [ms, body] of [[50, 'later'], [1300, 'problem']] as const) {
         let said: Promise<void> | undefined;
@@ -154,7 +248,9 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
 it('an onRefused that gives no answer is in the log, once', () => {
   assert.deepEqual(logged, [
     'onRefused of tidegate/express: it neither sent nor returned an answer',
+    'onRefused of tidegate/express: it began an answer and did not end it',
     'onRefused of tidegate/fastify: it neither sent nor returned an answer',
+    'onRefused of tidegate/fastify: it began an answer and did not end it',
   ]);
 });
 
