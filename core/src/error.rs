@@ -41,7 +41,8 @@ impl ConfigError {
         Self { kind, field, is_span, message: RUST.say(&template), template }
     }
 
-    pub(crate) fn out_of_range(field: &'static str, message: impl Into<String>) -> Self {
+    #[doc(hidden)] // For crates beside this one.
+    pub fn out_of_range(field: &'static str, message: impl Into<String>) -> Self {
         Self::new(ConfigErrorKind::OutOfRange, field, message)
     }
 

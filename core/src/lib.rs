@@ -25,6 +25,7 @@ pub mod gate;
 pub mod http;
 #[cfg(not(loom))]
 pub mod inspect;
+pub mod lease;
 pub mod limit;
 #[cfg(not(loom))]
 pub mod metrics;

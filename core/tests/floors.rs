@@ -17,7 +17,7 @@ const FLOORS: [(&str, &[&str]); 10] = [
     ("memory", &["memory"]),
     ("time, counts, waiting", &["clock", "counters", "wait"]),
     ("arena", &["arena"]),
-    ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle"]),
+    ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle", "lease"]),
     ("shedding", &["shed"]),
     ("the gate", &["gate"]),
     ("tools", &["inspect", "config", "tower"]),

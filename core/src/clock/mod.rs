@@ -24,6 +24,7 @@ pub struct Clock(Source);
 enum Source {
     Tsc(&'static Tsc),
     Os,
+    Boot,
     Manual(ManualClock),
     #[cfg(not(loom))]
     Shared(std::sync::Arc<SharedClock>),
@@ -34,6 +35,12 @@ impl Clock {
     /// The first call in a process takes 5 ms where there is a TSC to calibrate.
     pub fn monotonic() -> Self {
         Self(Tsc::get().map_or(Source::Os, Source::Tsc))
+    }
+
+    /// The monotonic clock that counts on while the machine sleeps (`CLOCK_BOOTTIME` on Linux; elsewhere the system's
+    /// monotonic one), for what others count on too: leases.
+    pub fn boottime() -> Self {
+        Self(Source::Boot)
     }
 
     /// The system's monotonic clock, whatever counter there is.
@@ -57,6 +64,7 @@ impl Clock {
         }
         match &self.0 {
             Source::Manual(clock) => clock.now(),
+            Source::Boot => os::boottime(),
             _ => os::monotonic(),
         }
     }
@@ -64,7 +72,7 @@ impl Clock {
     /// Whether both read the same time: the machine's, one arena's, or one [`ManualClock`]'s.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Source::Tsc(_), Source::Tsc(_)) | (Source::Os, Source::Os) => true,
+            (Source::Tsc(_), Source::Tsc(_)) | (Source::Os, Source::Os) | (Source::Boot, Source::Boot) => true,
             (Source::Manual(one), Source::Manual(two)) => one.is_same(two),
             #[cfg(not(loom))]
             (Source::Shared(one), Source::Shared(two)) => one.is_same(two),
@@ -132,6 +140,15 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         let (ours, theirs) = (clock.now() - start, real.elapsed().as_nanos() as u64);
         assert!(ours.abs_diff(theirs) < theirs / 100, "{ours} ns against {theirs} ns");
+    }
+
+    #[test]
+    fn the_clock_that_counts_sleep_moves_at_the_speed_of_time() {
+        let clock = Clock::boottime();
+        let (start, monotonic) = (clock.now(), os::monotonic());
+        std::thread::sleep(Duration::from_millis(20));
+        assert!((clock.now() - start).abs_diff(os::monotonic() - monotonic) < 5_000_000);
+        assert!(clock.is_same(&Clock::boottime()) && !clock.is_same(&Clock::monotonic()));
     }
 
     #[test]

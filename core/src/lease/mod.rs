@@ -1,0 +1,200 @@
+//! A share of a limit of many machines, to be spent until a deadline without asking anybody.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `word.rs` | deadline and tokens in one word |
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod word;
+
+pub use word::MOST;
+
+use crate::Clock;
+use crate::counters::Striped;
+use crate::memory::{ObjectAllocator, One, PATIENCE};
+use crate::sync::{AtomicU64, Ordering, guess};
+use word::Word;
+
+/// Tokens that somebody else has counted as given to this host, to be spent here up to a deadline. Everybody spends;
+/// one refiller grants, lowers and closes, and keeps the account with whoever leased them.
+///
+/// It begins empty, and it fails closed: after the deadline, without tokens, and with a clock beyond 34 years it
+/// denies. A clock that steps back may find a lease live that had ended, so the clock must not: [`Clock::boottime`]
+/// counts on while the machine sleeps, and never goes back.
+///
+/// Invariant: what was granted = what was spent + what was dropped + what is held, at every instant.
+///
+/// Thread safety: all methods may be called from any thread at any time; no lock, no system call where the kernel
+/// offers its clock through the vDSO. Source: leases of Gray and Cheriton (1989), where the holder's deadline counts
+/// from before it asked.
+///
+/// ```
+/// use tidegate::lease::Lease;
+///
+/// const MS: u64 = 1_000_000;
+/// let lease = Lease::new();
+/// assert!(!lease.try_acquire_at(0, 1), "nothing is leased yet");
+/// lease.grant_at(0, 500 * MS, 2, true);
+/// assert!(lease.try_acquire_at(1, 1));
+/// assert_eq!(lease.tokens_at(1), 1);
+/// assert!(!lease.try_acquire_at(500 * MS, 1), "its time has passed");
+/// ```
+#[derive(Debug)]
+pub struct Lease {
+    word: One<AtomicU64>,
+    counts: Striped<2>,
+    clock: Clock,
+}
+
+const ADMITTED: usize = 0;
+const DENIED: usize = 1;
+
+/// What the refiller's step found and changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// Tokens that may be spent from now on.
+    pub held: u32,
+    /// Tokens that were there and may be spent no more: surplus, or of a lease that had ended.
+    pub dropped: u32,
+}
+
+/// Counts since the lease was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeaseStats {
+    /// Calls that took what they asked for.
+    pub admitted: u64,
+    /// Calls that were denied.
+    pub denied: u64,
+    /// Tokens held, whether the lease has ended or not.
+    pub tokens: u32,
+    /// When it ends, in nanoseconds of its clock; 0: never granted.
+    pub deadline_ns: u64,
+}
+
+impl Lease {
+    /// An empty lease on [`Clock::boottime`].
+    pub fn new() -> Self {
+        Self::with_clock(Clock::boottime())
+    }
+
+    /// An empty lease on `clock`, which must not step back.
+    pub fn with_clock(clock: Clock) -> Self {
+        let room = &mut ObjectAllocator::of_process(false);
+        let word = room.one::<AtomicU64>().expect("a few bytes of memory");
+        Self { word, counts: Striped::in_room(room).expect("a few hundred bytes of memory"), clock }
+    }
+
+    /// The clock of the plain forms.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Takes `n` tokens, or nothing. `n` = 0 takes nothing and is denied when the lease is empty or has ended.
+    #[inline]
+    pub fn try_acquire(&self, n: u32) -> bool {
+        self.try_acquire_at(self.clock.now(), n)
+    }
+
+    /// [`try_acquire`](Self::try_acquire) at `now` nanoseconds of this lease's clock.
+    #[inline]
+    pub fn try_acquire_at(&self, now: u64, n: u32) -> bool {
+        let admitted = self.take(now, n);
+        self.counts.add(if admitted { ADMITTED } else { DENIED }, 1);
+        admitted
+    }
+
+    #[inline]
+    fn take(&self, now: u64, n: u32) -> bool {
+        let mut word = Word(guess(&self.word));
+        for _ in 0..PATIENCE {
+            let live = word.live(now);
+            if live == 0 || live < n {
+                return false;
+            }
+            match self.exchange(word, word.with(live - n)) {
+                Ok(()) => return true,
+                Err(seen) => word = seen,
+            }
+        }
+        false
+    }
+
+    /// What may be spent now.
+    pub fn tokens(&self) -> u32 {
+        self.tokens_at(self.clock.now())
+    }
+
+    /// [`tokens`](Self::tokens) at `now`.
+    pub fn tokens_at(&self, now: u64) -> u32 {
+        Word(guess(&self.word)).live(now)
+    }
+
+    /// `tokens` more up to `deadline_ns`; those that are held live on to the same deadline when `keep`, and are dropped
+    /// otherwise, as are those of a lease that has ended. At most [`MOST`] are held; what would be above is not
+    /// granted, and counts as dropped.
+    ///
+    /// For the refiller alone.
+    pub fn grant_at(&self, now: u64, deadline_ns: u64, tokens: u32, keep: bool) -> Change {
+        self.change(|word| {
+            let base = if keep { word.live(now) } else { 0 };
+            let granted = tokens.min(MOST - base);
+            (Word::new(deadline_ns, base + granted), (word.tokens() - base) + (tokens - granted))
+        })
+    }
+
+    /// At most `most` tokens from now on, and none of a lease that has ended. For the refiller, before it tells how
+    /// many are held: what it drops cannot be spent any more.
+    pub fn lower_at(&self, now: u64, most: u32) -> Change {
+        self.change(|word| {
+            let kept = word.live(now).min(most);
+            (word.with(kept), word.tokens() - kept)
+        })
+    }
+
+    /// Nothing more is spent until the next grant.
+    pub fn close(&self) -> Change {
+        self.change(|word| (Word(0), word.tokens()))
+    }
+
+    /// Counts, and the word.
+    pub fn stats(&self) -> LeaseStats {
+        let word = Word(guess(&self.word));
+        LeaseStats {
+            admitted: self.counts.sum(ADMITTED),
+            denied: self.counts.sum(DENIED),
+            tokens: word.tokens(),
+            deadline_ns: word.deadline_ns(),
+        }
+    }
+
+    /// The refiller gives up no step: spenders only ever lower the word, so at most its tokens' worth of them win.
+    fn change(&self, step: impl Fn(Word) -> (Word, u32)) -> Change {
+        let mut word = Word(guess(&self.word));
+        loop {
+            let (new, dropped) = step(word);
+            match self.exchange(word, new) {
+                Ok(()) => return Change { held: new.tokens(), dropped },
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    #[inline]
+    fn exchange(&self, old: Word, new: Word) -> Result<(), Word> {
+        // AcqRel: who spends a token sees what the refiller did before it was granted, and the refiller what was done
+        // with those that it finds spent. Acquire on failure: the step looks at what it found as `guess` does.
+        let done = self.word.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire);
+        done.map(drop).map_err(Word)
+    }
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self::new()
+    }
+}
