@@ -18,8 +18,8 @@ const clientIp = Object.freeze(() => {
 /**
  * What the framework's router treats as one route: Nest's controller and method, Fastify's pattern with the constraints
  * that its plugin was told of, the pattern of the Express route that the request is in or will come to (where none is,
- * the mount it is in, or else the path as the router compares it); the path itself where no router is known. A HEAD is
- * its GET.
+ * the mount it is in, or else the path as the router compares it). A HEAD is its GET. Where no router is known it is
+ * the path, in one spelling, and the log says so once.
  */
 function route(request, context) {
   if (typeof context?.getHandler === 'function') return nestRoute(context.getClass(), context.getHandler());
@@ -27,13 +27,40 @@ function route(request, context) {
   // Fastify makes the object anew each time it is asked.
   const { routeOptions } = request;
   if (routeOptions !== undefined) return fastifyRoute(method, request, routeOptions);
-  if (typeof request.app?.enabled !== 'function') return `${method} ${pathOf(request)}`;
+  if (typeof request.app?.enabled !== 'function') return `${method} ${unrouted(request)}`;
   const known = expressRoute(request, request.method);
   // No route will match: as the router compares paths.
   return `${method} ${known ?? asRouted(`${request.baseUrl ?? ''}${request.path}`, request.app)}`;
 }
 
-function fastifyRoute(method, request, { url = pathOf(request), config }) {
+let isTold = false;
+
+/** On Node's own server, and in Nest's middleware over Fastify, which knows nothing of the router. */
+function unrouted(request) {
+  if (!isTold) {
+    isTold = true;
+    process.emitWarning(
+      "key: 'route' knows no router here (Node's own server, or middleware of Nest on Fastify), so that each path " +
+        'has a quota of its own, and whoever has many paths to ask for has many; give a key function, or on Nest ' +
+        'use @RateLimit',
+      { type: 'TidegateWarning' },
+    );
+  }
+  return oneSpelling(pathOf(request));
+}
+
+/** Without regard to case, escapes and needless slashes: whatever compares them, no route has two quotas. */
+function oneSpelling(path) {
+  let text = path;
+  try {
+    text = decodeURIComponent(path);
+  } catch {
+    // An escape that is none stays as it is.
+  }
+  return text.toLowerCase().replace(/\/+/g, '/').replace(/(?<=.)\/$/, '');
+}
+
+function fastifyRoute(method, request, { url = oneSpelling(pathOf(request)), config }) {
   const constraints = config?.[CONSTRAINTS];
   return constraints === undefined ? `${method} ${url}` : `${method} ${url} ${constraints}`;
 }

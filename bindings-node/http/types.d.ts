@@ -192,7 +192,8 @@ export const clientIp: KeyFunction;
 export const user: KeyFunction;
 /**
  * The route, as the framework's router has it, whatever a client's spelling. In Express: the one that the request is in
- * or will come to; where none is, the mount it is in, else its path.
+ * or will come to; where none is, the mount it is in, else its path. On Node's own server, and in middleware of Nest on
+ * Fastify, no router is known: then each path has a quota of its own, in one spelling, and the log says so once.
  */
 export const route: KeyFunction;
 /** A header's value. A client chooses it: check it before, or add a limit by address. */

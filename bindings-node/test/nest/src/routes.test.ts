@@ -1,9 +1,16 @@
 // The key 'route' on Express: however a client spells a path, one route has one quota.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { Controller, Get, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import express, { type Express, type Handler, Router } from 'express';
+import Fastify from 'fastify';
 import { rateLimit } from 'tidegate/express';
+import tidegate from 'tidegate/fastify';
+import { ADAPTERS } from './app.js';
 import { requester } from './request.js';
 
 const twice = () => rateLimit({ rate: '2/hour', key: 'route' }) as Handler;
@@ -113,4 +120,57 @@ describe("the key 'route' on Express", () => {
     assert.equal((await request('/t/%zz/1')).status, 400);
     assert.equal((await request('/t/a/1')).status, 200);
   });
+});
+
+/** Where no router is known. */
+const UNROUTED: Record<string, (t: any) => Promise<string>> = {
+  async 'node:http'(t) {
+    const limit = rateLimit({ rate: '1/hour', key: 'route' });
+    const server = createServer((asked, answer) => limit(asked, answer, () => void answer.end()));
+    t.after(() => (server.close(), server.closeAllConnections()));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  },
+  async 'middleware of Nest on Fastify'(t) {
+    class Root {
+      login() {
+        return '';
+      }
+    }
+    const descriptor = Object.getOwnPropertyDescriptor(Root.prototype, 'login')!;
+    Get(['login', 'Login', 'other'])(Root.prototype, 'login', descriptor);
+    Controller()(Root);
+    class App {}
+    Module({ controllers: [Root] })(App);
+    const app: any = await NestFactory.create(App, ADAPTERS.fastify() as any, { logger: false });
+    t.after(() => app.close());
+    app.use(rateLimit({ rate: '1/hour', key: 'route' }));
+    await app.listen(0, '127.0.0.1');
+    return `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`;
+  },
+  async 'fastify, where no route matches'(t) {
+    const app = Fastify();
+    await app.register(tidegate, { rate: '1/hour', key: 'route' });
+    t.after(() => app.close());
+    return app.listen({ port: 0, host: '127.0.0.1' });
+  },
+};
+
+describe("the key 'route' where no router is known", () => {
+  const said: string[] = [];
+  for (const [where, serve] of Object.entries(UNROUTED)) {
+    it(`is one for all spellings of a path: ${where}`, async (t) => {
+      const hear = ({ message }: Error) => void (message.startsWith("key: 'route'") && said.push(message));
+      process.on('warning', hear);
+      const request = requester(await serve(t));
+      const spellings = ['/login', '/Login', '/login/', '//login', '/%6cogin', '/LOGIN?a=b', '/other'];
+      const refused = [];
+      for (const path of spellings) refused.push((await request(path)).status === 429);
+      assert.deepEqual(refused, [false, true, true, true, true, true, false]);
+      await setImmediate();
+      process.off('warning', hear);
+    });
+  }
+
+  it('is in the log, once', () => assert.equal(said.length, 1));
 });
