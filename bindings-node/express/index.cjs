@@ -4,7 +4,7 @@
 const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, pathOf, route, user } = require('../http/keys.cjs');
 const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
-const { isOver } = require('../http/over.cjs');
+const { breakOff, isOver } = require('../http/over.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
 const { answerLater, begun, sendValue, silence, watch } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
@@ -44,7 +44,7 @@ function handOver(next, request, response) {
   let called = false;
   const broken = (thrown) => {
     complain('the handler failed', thrown, placeOf(request));
-    if (response.headersSent) response.destroy();
+    if (response.headersSent) breakOff(response);
     else respond(response, failed());
   };
   return (error) => {

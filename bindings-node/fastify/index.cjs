@@ -6,7 +6,7 @@ const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http
 const { release } = require('../http/claims.cjs');
 const { Gate, Plan, ask, readOptions, respond } = require('../http/middleware.cjs');
 const { nameFrom } = require('../http/names.cjs');
-const { isOver } = require('../http/over.cjs');
+const { breakOff, isOver } = require('../http/over.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
 const { answerFor, answerLater, begun, unsendable, watch } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
@@ -142,7 +142,7 @@ const placeOf = (request) => `${request.method} ${request.routeOptions.url ?? '*
 /** Something has written behind Fastify's back, which can send no error then: logged, and the answer cut off. */
 function cutOff(request, reply, error) {
   complain('the answer is cut off', error, placeOf(request));
-  reply.raw.destroy();
+  breakOff(reply.raw);
 }
 
 /** An error that comes when the answer has begun: nobody but the log can be told, and what has ended stays. */

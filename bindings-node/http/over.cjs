@@ -38,6 +38,15 @@ function whenOver(request, response, then) {
   return leave;
 }
 
+/** INTERNAL_ERROR (RFC 9113, 7). */
+const HTTP2_INTERNAL_ERROR = 2;
+
+/** Ends an answer that has begun so that it cannot pass for a whole one, as one of HTTP/2 does without an error. */
+function breakOff(response, error = undefined) {
+  if (response.stream === undefined) response.destroy(error);
+  else response.stream.close(HTTP2_INTERNAL_ERROR);
+}
+
 /** One listener on a socket, however many requests it brings at once. */
 function waitingOn(socket) {
   let waiting = socket[WAITING];
@@ -48,4 +57,4 @@ function waitingOn(socket) {
   return waiting;
 }
 
-module.exports = { isOver, whenOver };
+module.exports = { breakOff, isOver, whenOver };

@@ -3,7 +3,7 @@
 
 const { Readable } = require('node:stream');
 const { complain } = require('../lib/promise.cjs');
-const { isOver, whenOver } = require('./over.cjs');
+const { breakOff, isOver, whenOver } = require('./over.cjs');
 const { problemOf } = require('./problem.cjs');
 
 /**
@@ -66,7 +66,7 @@ function watch(framework, request, response, isLeft, answer) {
 /** What cannot pass for a whole answer is cut off: it was to have a length, or its source has not come to an end. */
 function endFor(framework, response, isPiped) {
   complain(`onRefused of tidegate/${framework}`, new Error('it began an answer and did not end it'));
-  if (isPiped || response.hasHeader('Content-Length')) (response.stream ?? response).destroy();
+  if (isPiped || response.hasHeader('Content-Length')) breakOff(response);
   else response.end();
 }
 
@@ -104,7 +104,7 @@ function sendValue(response, value, failed) {
 function sendStream(response, stream, failed) {
   stream.on('error', (error) => {
     stream.unpipe?.(response);
-    if (response.headersSent) response.destroy();
+    if (response.headersSent) breakOff(response);
     else failed(error);
   });
   response.once('close', () => stream.destroy?.());

@@ -1,6 +1,7 @@
 'use strict';
 
 const { Catch, Inject } = require('@nestjs/common');
+const { breakOff } = require('../http/over.cjs');
 const { CONTENT_TYPE } = require('../http/problem.cjs');
 const { refusalFor } = require('./call.cjs');
 const { REFUSALS, RateLimitException, RefusedException, RefusedGroup } = require('./exception.cjs');
@@ -39,7 +40,7 @@ function answer(exception, host) {
   const raw = response.raw ?? response;
   if (raw.headersSent) {
     // Too late for a status: cut the answer off, so that it cannot pass for a whole one. One that has ended is whole.
-    if (!raw.writableEnded) raw.destroy(exception);
+    if (!raw.writableEnded) breakOff(raw, exception);
     return;
   }
   tellWhen(host, exception);

@@ -1,6 +1,7 @@
 // Requests that are refused when the answer has begun, or whose `onRefused` gives none: never one that stays open.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
+import { connect as connect2, createServer as createServer2 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { type TestContext, after, before, describe, it } from 'node:test';
@@ -244,6 +245,60 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
     });
   });
 }
+
+describe('an answer over HTTP/2 that is cut off', () => {
+  /** The code with which its stream ends. */
+  async function codeOf(t: TestContext, port: number) {
+    const session = connect2(`http://127.0.0.1:${port}`).on('error', () => {});
+    t.after(() => session.destroy());
+    const stream = session.request({ ':path': '/' }).on('error', () => {});
+    await new Promise((resolve) => stream.resume().once('close', resolve));
+    return stream.rstCode;
+  }
+  const pipes = (_request: any, response: any) => {
+    const source = new Readable({ read() {} });
+    source.push('slow');
+    source.pipe(raw(response));
+  };
+  const raw = (response: any) => response.raw ?? response;
+
+  it('cannot pass for a whole one: middleware', async (t) => {
+    const limit = rateLimit({ rate: '1/hour', onRefused: pipes });
+    const fails = rateLimit({ rate: '9/hour' });
+    let middleware = limit;
+    const server = createServer2((request: any, response: any) =>
+      middleware(request, response, () => {
+        if (middleware === limit) return void response.end('ok');
+        response.write('x');
+        throw new Error('the handler fails');
+      }),
+    );
+    t.after(() => void server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    assert.deepEqual([await codeOf(t, port), await codeOf(t, port)], [0, 2]);
+    middleware = fails;
+    assert.equal(await codeOf(t, port), 2);
+  });
+
+  it('cannot pass for a whole one: fastify', async (t) => {
+    for (const isBegun of [false, true]) {
+      const app = Fastify({ http2: true });
+      let asked = 0;
+      app.addHook('onRequest', async (_request, reply) => {
+        asked += 1;
+        if (isBegun && asked > 1) reply.raw.write('x');
+      });
+      await app.register(tidegate, { rate: '1/hour', onRefused: pipes });
+      app.get('/', async () => 'ok');
+      // It waits for the sessions, which end after it.
+      t.after(() => void app.close());
+      await app.listen({ port: 0, host: '127.0.0.1' });
+      const { port } = app.server.address() as AddressInfo;
+      assert.deepEqual([await codeOf(t, port), await codeOf(t, port)], [0, 2]);
+    }
+  });
+});
 
 it('an onRefused that gives no answer is in the log, once', () => {
   assert.deepEqual(logged, [
