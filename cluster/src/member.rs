@@ -199,7 +199,8 @@ impl Member {
                 Outcome::Hello
             }
             "late" => {
-                self.rebase = true;
+                // In time: it was the store's clock that leapt, and no request that stood about.
+                self.rebase = took_ns <= self.settings.timeout_us * US;
                 Outcome::Late
             }
             "ok" if !request.hello && answer.granted <= request.want.into() => {

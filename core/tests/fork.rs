@@ -251,3 +251,12 @@ fn a_child_spends_of_the_shared_budget_and_of_its_own_copy() {
     pay(&shared);
     assert!(shared.try_withdraw());
 }
+
+#[test]
+fn a_child_spends_nothing_of_its_parents_lease() {
+    let lease = tidegate::lease::Lease::new();
+    let now = lease.clock().now();
+    lease.grant_at(now, now + 60_000_000_000, 2, true);
+    ends_well(child(|| !lease.try_acquire(1) && !lease.try_acquire(0)));
+    assert!(lease.try_acquire(2));
+}

@@ -16,6 +16,7 @@ use crate::Clock;
 use crate::counters::Striped;
 use crate::memory::{ObjectAllocator, One, PATIENCE};
 use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sys::{generation, watch};
 use word::Word;
 
 /// Tokens that somebody else has counted as given to this host, to be spent here up to a deadline. Everybody spends;
@@ -24,6 +25,8 @@ use word::Word;
 /// It begins empty, and it fails closed: after the deadline, without tokens, and with a clock beyond 34 years it
 /// denies. A clock that steps back may find a lease live that had ended, so the clock must not: [`Clock::boottime`]
 /// counts on while the machine sleeps, and never goes back.
+///
+/// A child of fork has a copy of the tokens, which are its parent's: there everything is denied.
 ///
 /// Invariant: what was granted = what was spent + what was dropped + what is held, at every instant.
 ///
@@ -45,12 +48,15 @@ use word::Word;
 #[derive(Debug)]
 pub struct Lease {
     word: One<AtomicU64>,
-    counts: Striped<2>,
+    counts: Striped<3>,
     clock: Clock,
+    /// Of which process it is.
+    process: u32,
 }
 
 const ADMITTED: usize = 0;
 const DENIED: usize = 1;
+const BEYOND: usize = 2;
 
 /// What the refiller's step found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub struct LeaseStats {
     pub admitted: u64,
     /// Calls that were denied.
     pub denied: u64,
+    /// Tokens that they asked for, together.
+    pub asked: u64,
     /// Tokens held, whether the lease has ended or not.
     pub tokens: u32,
     /// When it ends, in nanoseconds of its clock; 0: never granted.
@@ -86,7 +94,9 @@ impl Lease {
     pub fn with_clock(clock: Clock) -> Self {
         let room = &mut ObjectAllocator::of_process(false);
         let word = room.one::<AtomicU64>().expect("a few bytes of memory");
-        Self { word, counts: Striped::in_room(room).expect("a few hundred bytes of memory"), clock }
+        watch();
+        let counts = Striped::in_room(room).expect("a few hundred bytes of memory");
+        Self { word, counts, clock, process: generation() }
     }
 
     /// The clock of the plain forms.
@@ -105,11 +115,17 @@ impl Lease {
     pub fn try_acquire_at(&self, now: u64, n: u32) -> bool {
         let admitted = self.take(now, n);
         self.counts.add(if admitted { ADMITTED } else { DENIED }, 1);
+        if n > 1 {
+            self.counts.add(BEYOND, u64::from(n) - 1);
+        }
         admitted
     }
 
     #[inline]
     fn take(&self, now: u64, n: u32) -> bool {
+        if generation() != self.process {
+            return false;
+        }
         let mut word = Word(guess(&self.word));
         for _ in 0..PATIENCE {
             let live = word.live(now);
@@ -164,9 +180,11 @@ impl Lease {
     /// Counts, and the word.
     pub fn stats(&self) -> LeaseStats {
         let word = Word(guess(&self.word));
+        let (admitted, denied) = (self.counts.sum(ADMITTED), self.counts.sum(DENIED));
         LeaseStats {
-            admitted: self.counts.sum(ADMITTED),
-            denied: self.counts.sum(DENIED),
+            admitted,
+            denied,
+            asked: admitted + denied + self.counts.sum(BEYOND),
             tokens: word.tokens(),
             deadline_ns: word.deadline_ns(),
         }

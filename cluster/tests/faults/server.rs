@@ -1,0 +1,98 @@
+//! A redis-server of the test's own.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+pub(crate) struct Server {
+    port: String,
+    child: Child,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signal {
+    Stop,
+    Continue,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(port: &str) -> Option<Child> {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+}
+
+impl Server {
+    /// `None`: there is none on this machine, which is said.
+    pub(crate) fn start() -> Option<Self> {
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port().to_string();
+        let Some(child) = spawn(&port) else {
+            static TOLD: Once = Once::new();
+            // Past the harness, which keeps what a test that passes prints.
+            TOLD.call_once(|| {
+                drop(writeln!(
+                    std::io::stderr(),
+                    "SKIPPED\tfaults of a real store: no redis-server here (apt install redis-server)"
+                ))
+            });
+            return None;
+        };
+        let server = Self { port, child };
+        server.answers();
+        Some(server)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    fn answers(&self) {
+        let client = redis::Client::open(self.url()).expect("a url");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while client.get_connection().is_err() {
+            assert!(Instant::now() < deadline, "redis-server does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// As a crash ends it.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Another one at the same address.
+    pub(crate) fn again(&mut self) {
+        self.child = spawn(&self.port).expect("it was there before");
+        self.answers();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Stop => "-STOP",
+            Signal::Continue => "-CONT",
+        };
+        let done = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill");
+        assert!(done.success());
+    }
+
+    pub(crate) fn say(&self, command: &[&str]) {
+        let mut connection =
+            redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("it answers");
+        redis::cmd(command[0]).arg(&command[1..]).exec(&mut connection).expect("it obeys");
+    }
+
+    pub(crate) fn ask(&self, command: &[&str]) -> Vec<String> {
+        let mut connection =
+            redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("it answers");
+        redis::cmd(command[0]).arg(&command[1..]).query(&mut connection).expect("an answer")
+    }
+}
