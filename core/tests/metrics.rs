@@ -1,6 +1,8 @@
 //! Figures: every family well formed, each series once, and as many as there are names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tidegate::breaker::{Outcome, Permit, State};
 use tidegate::concurrency::AdaptiveConfig;
 use tidegate::metrics::{Family, FamilyType, Metrics, MetricsFormat};
 use tidegate::retry::RetryBudgetConfig;
@@ -8,8 +10,8 @@ use tidegate::shed::{Signal, SignalKind};
 use tidegate::throttle::ClientThrottleConfig;
 use tidegate::{
     Algorithm, Arena, BoundedQueue, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, Clock,
-    ConcurrencyLimiter, LoadShedder, OnConflict, QueueConfig, Quota, RateLimiter, RegistryConfig, RetryBudget,
-    ShedderConfig, TokenBucket,
+    ConcurrencyLimiter, LoadShedder, ManualClock, OnConflict, QueueConfig, Quota, RateLimiter, RegistryConfig,
+    RetryBudget, ShedderConfig, TokenBucket,
 };
 
 /// Label pairs and value of each sample, by its name; checks the form of all lines.
@@ -199,4 +201,87 @@ fn signals_of_an_arena_have_the_names_that_were_declared() {
     assert!(own.add_in("process:signals", "main", &shedder));
     assert_eq!(text(&metrics), text(&own));
     assert!(text(&own).contains(r#"signal="loop_lag""#) && text(&own).contains(r#"signal="backlog""#));
+}
+
+/// `tidegate_calls_total` of `name`, or its transitions: the label's values and what they count, without zeros.
+fn counted(metrics: &Metrics, family: &str, name: &str) -> BTreeMap<String, f64> {
+    let found = parsed(&text(metrics));
+    let of_name = found[family].iter().filter(|(labels, count)| labels.contains(name) && **count > 0.0);
+    of_name.map(|(labels, count)| (labels.split('"').rev().nth(1).expect("a value").to_owned(), *count)).collect()
+}
+
+#[test]
+fn each_call_of_a_breaker_is_counted_once_by_what_became_of_it() {
+    let clock = ManualClock::new(0);
+    let config = BreakerConfig {
+        consecutive_failures: Some(3),
+        cooldown: Duration::from_secs(5),
+        slow_call_duration: Some(Duration::from_secs(1)),
+        ..BreakerConfig::default()
+    };
+    let breaker = CircuitBreaker::with_clock("payment", config, Clock::from(&clock)).expect("a breaker");
+    let acquire = || breaker.acquire().expect("closed");
+    let report = |outcome, seconds| breaker.report(acquire(), outcome, Some(Duration::from_secs(seconds)));
+    for _ in 0..100 {
+        report(Outcome::Success, 0);
+    }
+    report(Outcome::Success, 2);
+    report(Outcome::Slow, 0);
+    report(Outcome::Ignore, 0);
+    breaker.release(acquire());
+    report(Outcome::Unreached, 0);
+    let late = acquire();
+    report(Outcome::Failure, 0);
+    report(Outcome::Failure, 2);
+    assert!(breaker.acquire().is_err());
+    breaker.report(late, Outcome::Success, None);
+    breaker.report(Permit { word: 0, started_ns: 0 }, Outcome::Success, None);
+    clock.advance(Duration::from_secs(5));
+    // A probe that says nothing, its permit once more, and those that close the circuit.
+    let probe = acquire();
+    breaker.release(probe);
+    breaker.report(probe, Outcome::Failure, None);
+    while breaker.state() != State::Closed {
+        report(Outcome::Success, 0);
+    }
+    breaker.disable();
+    report(Outcome::Failure, 0);
+    let probes = f64::from(breaker.config().probes);
+    let mut metrics = Metrics::new();
+    metrics.add("payment", &breaker).expect("a name");
+    let expected = [
+        ("success", 100.0 + probes),
+        ("slow", 2.0),
+        ("ignored", 3.0),
+        ("unreached", 1.0),
+        ("failure", 3.0),
+        ("rejected", 1.0),
+        ("late", 2.0),
+    ];
+    let expected = expected.map(|(outcome, count)| (outcome.to_owned(), count));
+    assert_eq!(counted(&metrics, "tidegate_calls_total", "payment"), BTreeMap::from(expected));
+    let expected = ["open", "half_open", "closed", "disabled"].map(|state| (state.to_owned(), 1.0));
+    assert_eq!(counted(&metrics, "tidegate_transitions_total", "payment"), BTreeMap::from(expected));
+}
+
+#[test]
+fn calls_of_many_threads_are_all_counted() {
+    let arena = Arena::process("counted").expect("an arena");
+    let breaker = CircuitBreaker::in_arena(&arena, "payment", BreakerConfig::default(), OnConflict::Error);
+    let breaker = breaker.expect("a breaker");
+    breaker.metrics_only();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for call in 0..10_000 {
+                    let outcome = if call % 10 == 0 { Outcome::Failure } else { Outcome::Success };
+                    breaker.report(breaker.acquire().expect("passes"), outcome, None);
+                }
+            });
+        }
+    });
+    let mut metrics = Metrics::new();
+    metrics.add_arena(&arena);
+    let expected = [("success", 72_000.0), ("failure", 8_000.0)].map(|(outcome, count)| (outcome.to_owned(), count));
+    assert_eq!(counted(&metrics, "tidegate_calls_total", "payment"), BTreeMap::from(expected));
 }

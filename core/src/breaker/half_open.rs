@@ -53,7 +53,7 @@ impl CircuitBreaker {
         (seen.generation(), seen.probes(self.probes.room()))
     }
 
-    /// A probe's outcome.
+    /// A probe's outcome. False: the permit is void, or used up.
     #[cold]
     pub(super) fn settle_probe(
         &self,
@@ -63,24 +63,24 @@ impl CircuitBreaker {
         now: u64,
         retry_after_ns: u64,
         judge: &Judge,
-    ) {
+    ) -> bool {
         let (generation, lease) = (seen.generation(), Control::payload(permit.word));
         let failed = match outcome {
             Outcome::Ignore | Outcome::Unreached => {
-                self.probes.free(lease, generation, |owner| self.owners.is_me(owner));
-                return;
+                return self.probes.free(lease, generation, |owner| self.owners.is_me(owner));
             }
             Outcome::Success | Outcome::Slow => false,
             Outcome::Failure => true,
         };
         if !self.probes.settle(lease, generation, |owner| self.owners.is_me(owner), failed, slow) {
-            return;
+            return false;
         }
         self.emit(if failed { EventKind::ProbeFailed } else { EventKind::ProbeSucceeded }, now);
         let (rules, survey) = (&self.rules_of(judge), self.probes.survey(generation, self.cycle(seen).1));
         if let Some(verdict) = Probes::verdict(&survey, &rules.probe_thresholds) {
             self.conclude(seen, verdict, now, retry_after_ns, survey.done, rules);
         }
+        true
     }
 
     fn conclude(&self, seen: Control, verdict: Verdict, now: u64, retry_after_ns: u64, probes: Tally, rules: &Rules) {

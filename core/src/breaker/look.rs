@@ -2,6 +2,7 @@
 
 use super::CircuitBreaker;
 use super::control::Control;
+use super::counts::CallOutcome;
 use super::permit::Rejected;
 use super::probes::Probes;
 use super::state::State;
@@ -46,6 +47,6 @@ impl CircuitBreaker {
 
     /// Counts a call that was refused by what a look said.
     pub(crate) fn note_rejected(&self) {
-        self.rejected.add(0, 1);
+        self.calls.add(CallOutcome::Rejected as usize, 1);
     }
 }

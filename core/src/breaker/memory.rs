@@ -4,6 +4,7 @@
 
 use super::events::EventRing;
 use super::settings::SettingSets;
+use super::state::State;
 use crate::ConfigError;
 use crate::memory::{Latest, ObjectAllocator, SharedSlice, Watch, Zeroable};
 use crate::sync::AtomicU64;
@@ -16,8 +17,8 @@ pub(super) struct Head {
     pub(super) control: ControlLine,
     /// The run of failures, see `run.rs`.
     pub(super) run: AtomicU64,
-    /// How often it opened.
-    pub(super) opened: AtomicU64,
+    /// How often it came to each state.
+    pub(super) transitions: [AtomicU64; State::ALL.len()],
     pub(super) events: EventRing,
     pub(super) sets: SettingSets,
     /// The number of the first event of this incarnation.
@@ -54,7 +55,7 @@ unsafe impl Zeroable for Head {
                 incarnation: AtomicU64::new(0),
             },
             run: AtomicU64::new(0),
-            opened: AtomicU64::new(0),
+            transitions: std::array::from_fn(|_| AtomicU64::new(0)),
             events: EventRing::blank(),
             sets: SettingSets::blank(),
             first_event: AtomicU64::new(0),

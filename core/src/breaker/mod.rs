@@ -14,6 +14,7 @@
 //! | `owners.rs` | which process holds a probe |
 //! | `overdue.rs` | calls that are slow before they end, for bindings |
 //! | `events.rs` | the ring of transitions |
+//! | `counts.rs` | what became of calls since it was made |
 //! | `trip.rs` | what opened it |
 //! | `memory.rs` | what all of that lives in: atomics without pointers |
 //! | `arena.rs` | a breaker that processes share |
@@ -28,6 +29,7 @@ mod arena;
 mod config;
 mod control;
 mod count_window;
+mod counts;
 mod events;
 mod guard;
 mod half_open;
@@ -57,6 +59,7 @@ mod words;
 
 pub use crate::outcome::{Classified, MAX_RETRY_AFTER, Outcome};
 pub use config::{BreakerConfig, SETTINGS, Window};
+pub use counts::{BreakerCounts, CallOutcome};
 pub use events::{Event, EventKind};
 pub use guard::{CallError, Guard};
 pub use permit::{Permit, Rejected};
@@ -104,7 +107,7 @@ pub struct CircuitBreaker {
     outcomes: Outcomes,
     probes: Probes,
     owners: Owners,
-    rejected: Striped<1>,
+    calls: Striped<{ counts::LANES }>,
     changes: Arc<ChangeLock>,
     name: String,
 }
@@ -115,7 +118,7 @@ struct Parts {
     window: Words,
     probes: Probes,
     owners: Owners,
-    rejected: Striped<1>,
+    calls: Striped<{ counts::LANES }>,
     changes: Arc<ChangeLock>,
 }
 
@@ -169,9 +172,9 @@ impl CircuitBreaker {
         }
         let window = Words::in_room(room, Outcomes::words(&layout))?;
         let probes = Probes::in_room(room, layout.probes)?;
-        let rejected = Striped::in_room(room)?;
+        let calls = Striped::in_room(room)?;
         let (owners, changes) = (Owners::of(room), Arc::new(ChangeLock::of(room)));
-        let parts = Parts { head, window, probes, owners, rejected, changes };
+        let parts = Parts { head, window, probes, owners, calls, changes };
         let breaker = Self::of_parts(parts, name, layout, epoch_ns, clock, None);
         if room.is_fresh() {
             breaker.put_first(config);
@@ -181,13 +184,13 @@ impl CircuitBreaker {
 
     /// Of parts that are as large as the layout says.
     fn of_parts(parts: Parts, name: String, layout: Layout, epoch_ns: u64, clock: Clock, place: Option<Place>) -> Self {
-        let Parts { head, window, probes, owners, rejected, changes } = parts;
+        let Parts { head, window, probes, owners, calls, changes } = parts;
         let origin = Origin::new(&layout, epoch_ns);
         let outcomes = match layout.window {
             WindowRoom::Calls { chunks } => Outcomes::Count(CountWindow::over(window, chunks)),
             WindowRoom::Duration { slice_ns } => Outcomes::Time(TimeWindow::over(window, slice_ns)),
         };
-        Self { name, clock, origin, layout, head, outcomes, probes, owners, rejected, changes, place }
+        Self { name, clock, origin, layout, head, outcomes, probes, owners, calls, changes, place }
     }
 
     /// Its name.
@@ -338,7 +341,7 @@ impl CircuitBreaker {
     }
 
     fn reject(&self, seen: Control, retry_after_ns: u64) -> Rejected {
-        self.rejected.add(0, 1);
+        self.calls.add(CallOutcome::Rejected as usize, 1);
         let ramping = seen.is_ramping();
         let tripped = ramping || matches!(seen.state(), State::Open | State::HalfOpen);
         Rejected { retry_after_ns, trip: if tripped { self.last_trip() } else { None }, ramping }
@@ -413,9 +416,9 @@ impl CircuitBreaker {
             slow: window.slow,
             failure_rate: window.failure_rate(),
             slow_call_rate: window.slow_rate(),
-            rejected: self.rejected.sum(0),
+            rejected: self.calls.sum(CallOutcome::Rejected as usize),
             // Relaxed: a statistic.
-            opened: self.head.opened.load(Ordering::Relaxed),
+            opened: self.head.transitions[State::Open as usize].load(Ordering::Relaxed),
             retry_after_ns: self.wait(seen, now),
             last_trip: self.last_trip(),
         }
@@ -475,8 +478,7 @@ impl CircuitBreaker {
             // Before the exchange: a note is of one cooldown.
             self.head.control.watch.clear();
             if self.replace(found, rules.opened(found, now, retry_after_ns)) {
-                // Relaxed: a statistic.
-                self.head.opened.fetch_add(1, Ordering::Relaxed);
+                self.note_transition(State::Open);
                 self.head.events.push_trip(by, self.origin.ms(now));
                 return;
             }
@@ -484,6 +486,7 @@ impl CircuitBreaker {
     }
 
     fn emit_state(&self, state: State, now: u64) {
+        self.note_transition(state);
         let kind = match state {
             State::Closed => EventKind::Closed,
             State::Open => EventKind::Opened,

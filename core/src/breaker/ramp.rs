@@ -8,6 +8,7 @@ use super::control::Control;
 use super::events::EventKind;
 use super::permit::{Permit, Rejected, UNTIMED};
 use super::rules::Rules;
+use super::state::State;
 
 /// Which part of the ramp a call that it refused should wait for.
 const RETRIES: u64 = 10;
@@ -19,7 +20,7 @@ impl CircuitBreaker {
         // Before the exchange: a note is of one ramp.
         self.head.control.watch.clear();
         if self.replace(seen, next) {
-            self.emit(EventKind::Closed, now);
+            self.emit_state(State::Closed, now);
             if next.is_ramping() {
                 self.emit(EventKind::RampStarted, now);
             }

@@ -1,6 +1,7 @@
 //! What became of a call.
 
 use super::control::Control;
+use super::counts::CallOutcome;
 use super::permit::{Permit, UNTIMED};
 use super::rules::{Judge, nanos};
 use super::state::State;
@@ -84,6 +85,8 @@ impl CircuitBreaker {
                 self.report_any(seen, &now, permit, outcome, duration, retry_after_ns);
             } else if self.has_gone(seen) {
                 self.report_elsewhere(now(), permit, outcome, duration, retry_after_ns);
+            } else if permit.word != 0 {
+                self.note(CallOutcome::Late);
             }
             return;
         }
@@ -91,7 +94,7 @@ impl CircuitBreaker {
             let brief = self.brief();
             // A success that is nothing but an entry in the log.
             if brief.is_plain() && window.record_quickly(seen, brief.min_calls()) {
-                return;
+                return self.note(CallOutcome::Success);
             }
         }
         self.report_any(seen, &now, permit, outcome, duration, retry_after_ns);
@@ -115,7 +118,7 @@ impl CircuitBreaker {
             && !tried
             && self.count_fast_success(seen, now, permit, &mut duration)
         {
-            return;
+            return self.note(CallOutcome::Success);
         }
         for _ in 0..PATIENCE {
             // One moment's settings for all that this report leads to.
@@ -125,21 +128,21 @@ impl CircuitBreaker {
                 Outcome::Slow => true,
                 _ => judge.times_calls() && took(permit, now, duration) >= judge.slow_ns,
             };
-            let counted = match seen.state() {
+            let judged = match seen.state() {
                 State::Closed | State::MetricsOnly if outcome != Outcome::Ignore => {
                     self.count(seen, now, outcome.failed(), slow, retry_after_ns, &judge)
                 }
                 State::HalfOpen => {
-                    self.settle_probe(seen, permit, (outcome, slow), now(), retry_after_ns, &judge);
-                    true
+                    Some(self.settle_probe(seen, permit, (outcome, slow), now(), retry_after_ns, &judge))
                 }
-                // Not an outcome, or nobody counts.
-                _ => true,
+                // Not an outcome, or nobody judges.
+                _ => Some(true),
             };
-            if counted {
-                return;
+            if let Some(in_time) = judged {
+                return self.note(if in_time { CallOutcome::of(outcome, slow) } else { CallOutcome::Late });
             }
         }
+        self.note(CallOutcome::Late);
     }
 
     /// Counts a success of a closed breaker that is not slow and leads to no judgement; false: nothing is counted yet.
@@ -173,7 +176,7 @@ impl CircuitBreaker {
         counted
     }
 
-    /// False where it must be tried again, by the settings that are in force now.
+    /// Whether it came in time. `None`: it must be tried again, by the settings that are in force now.
     fn count(
         &self,
         seen: Control,
@@ -182,15 +185,15 @@ impl CircuitBreaker {
         slow: bool,
         retry_after_ns: u64,
         judge: &Judge,
-    ) -> bool {
+    ) -> Option<bool> {
         let control = &self.head.control;
         let recorded = match &self.outcomes {
             Outcomes::Count(window) => window.record(control, seen, failed, slow, judge),
             Outcomes::Time(window) => window.record(control, seen, self.origin.since_epoch(now()), failed, slow, judge),
         };
         let by = match recorded {
-            Recorded::Changed => return false,
-            Recorded::Late => None,
+            Recorded::Changed => return None,
+            Recorded::Late => return Some(false),
             Recorded::Trips(by) => Some(by),
             Recorded::Counted => {
                 let runs = judge.counts_runs();
@@ -201,7 +204,7 @@ impl CircuitBreaker {
         if let (Some(by), true) = (by, seen.can_trip()) {
             self.trip(seen, now(), retry_after_ns, by, judge);
         }
-        true
+        Some(true)
     }
 
     #[cold]

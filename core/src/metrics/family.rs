@@ -63,8 +63,8 @@ families! {
     ConcurrencyDenied = "concurrency_denied", Counter, "Calls that got no permit: refused, timed_out or cancelled.";
     ConcurrencyReclaimed = "concurrency_reclaimed", Counter, "Permits taken back from processes that died.";
     BreakerState = "breaker_state", Gauge, "1 for the state in which a circuit breaker is, 0 for the others.";
-    BreakerCalls = "calls", Counter, "Calls that a circuit breaker rejected.";
-    Transitions = "transitions", Counter, "How often a circuit breaker opened by itself.";
+    BreakerCalls = "calls", Counter, "Calls of a circuit breaker, by what became of them.";
+    Transitions = "transitions", Counter, "How often a circuit breaker came to each state.";
     BreakerFailureRate = "breaker_failure_rate", Gauge, "Failed calls in a circuit breaker's window, 0 to 1.";
     BreakerSlowCallRate = "breaker_slow_call_rate", Gauge, "Slow calls in a circuit breaker's window, 0 to 1.";
     RegistryBreakers = "registry_breakers", Gauge, "Circuit breakers of a registry, by their states.";

@@ -2,7 +2,7 @@
 
 use super::family::Family;
 use super::{Metrics, Sample, Value};
-use crate::breaker::State;
+use crate::breaker::{CallOutcome, State};
 use crate::queue::DropReason;
 use crate::shed::Priority;
 use crate::{
@@ -126,8 +126,11 @@ impl Measure for CircuitBreaker {
             "state",
             &State::ALL.map(|state| (state.name(), u64::from(state == stats.state))),
         );
-        page.each(Family::BreakerCalls, "outcome", &[("rejected", stats.rejected)]);
-        page.each(Family::Transitions, "to", &[("open", stats.opened)]);
+        let counts = self.counts();
+        let calls = CallOutcome::ALL.map(|outcome| (outcome.name(), counts.calls[outcome as usize]));
+        page.each(Family::BreakerCalls, "outcome", &calls);
+        let transitions = State::ALL.map(|to| (to.name(), counts.transitions[to as usize]));
+        page.each(Family::Transitions, "to", &transitions);
         page.gauge(Family::BreakerFailureRate, stats.failure_rate);
         page.gauge(Family::BreakerSlowCallRate, stats.slow_call_rate);
     }

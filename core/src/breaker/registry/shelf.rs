@@ -10,6 +10,7 @@ use super::overrides::Overrides;
 use super::place::Place;
 use super::{RegistryStats, config};
 use crate::breaker::control::Control;
+use crate::breaker::counts::LANES;
 use crate::breaker::layout::Layout;
 use crate::breaker::memory::{Head, Words};
 use crate::breaker::owners::Owners;
@@ -88,7 +89,7 @@ pub(super) struct Rows {
     probe_words: usize,
     watches: Arc<SharedSlice<Watch>>,
     probes_each: usize,
-    rejected: StripedRows<1>,
+    calls: StripedRows<LANES>,
     owners: Owners,
 }
 
@@ -106,7 +107,7 @@ impl Rows {
             probe_words,
             watches: Arc::new(room.cells(count * probes_each)?),
             probes_each,
-            rejected: StripedRows::in_room(room, count)?,
+            calls: StripedRows::in_room(room, count)?,
             owners: Owners::of(room),
         })
     }
@@ -118,7 +119,7 @@ impl Rows {
             window: Words::of(&self.windows, place * self.window_words, self.window_words),
             probes: Probes::over(probes, self.watches.part(place * self.probes_each, self.probes_each)),
             owners: self.owners.clone(),
-            rejected: Striped::of(&self.rejected, place),
+            calls: Striped::of(&self.calls, place),
             changes: changes.clone(),
         }
     }
@@ -500,12 +501,12 @@ impl Shelf {
         key::write(&self.keys[place], key);
         // Relaxed: published by the incarnation.
         head.control.trip.store(0, Ordering::Relaxed);
-        head.opened.store(0, Ordering::Relaxed);
+        head.transitions.iter().for_each(|count| count.store(0, Ordering::Relaxed));
         head.first_event.store(head.events.next(), Ordering::Relaxed);
         head.control.watch.clear();
         head.control.window_watch.clear();
         let parts = self.rows.parts(place, &self.lock);
-        parts.rejected.clear();
+        parts.calls.clear();
         let newcomer =
             CircuitBreaker::of_parts(parts, String::new(), self.rows.layout, self.made_ns, self.clock.clone(), None);
         newcomer.put_first(self.latest().of(key.text()));
