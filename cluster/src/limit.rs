@@ -3,6 +3,7 @@
 use crate::member::{Member, Outcome};
 use crate::settings::{LimitConfig, Settings};
 use crate::store::{Store, StoreError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,8 @@ pub struct ClusterLimit {
     /// Dropped to end the thread.
     stop: Option<Sender<()>>,
     refiller: Option<JoinHandle<()>>,
+    /// The one that has the thread.
+    process: u32,
 }
 
 #[derive(Debug)]
@@ -79,13 +82,13 @@ impl ClusterLimit {
             late: AtomicU64::new(0),
             fault: Mutex::new(Some(StoreError::new("has not answered yet").to_string())),
         });
-        // Of this life alone: nobody comes back as a member that may still be counted.
-        let id = format!("{}-{:016x}", std::process::id(), fastrand::Rng::new().u64(..));
+        // Of this life alone, and by the system's own randomness, for containers have the same pids: nobody comes back as a member that may still be counted.
+        let id = format!("{}-{:016x}", std::process::id(), RandomState::new().build_hasher().finish());
         let (stop, stopped) = channel();
         let refiller = Refiller { shared: shared.clone(), store, member: Member::new(id, settings), scarce: false };
         let thread = std::thread::Builder::new().name("tidegate-cluster".into());
         let refiller = thread.spawn(move || refiller.run(&stopped))?;
-        Ok(Self { shared, stop: Some(stop), refiller: Some(refiller) })
+        Ok(Self { shared, stop: Some(stop), refiller: Some(refiller), process: std::process::id() })
     }
 
     /// Takes `n` tokens of what is leased, or nothing.
@@ -99,7 +102,12 @@ impl ClusterLimit {
         // Relaxed: statistics.
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Shared { lease, syncs, errors, late, fault, .. } = &*self.shared;
-        let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let fault = if std::process::id() == self.process {
+            fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        } else {
+            // The parent's thread may have held the lock as this child came to be.
+            Some("a child of fork leases nothing: connect again".to_owned())
+        };
         ClusterStats { syncs: read(syncs), errors: read(errors), late: read(late), fault, lease: lease.stats() }
     }
 }
@@ -108,7 +116,8 @@ impl Drop for ClusterLimit {
     /// Gives back what is held, and says goodbye to the store, for at most two timeouts.
     fn drop(&mut self) {
         self.stop = None;
-        if let Some(refiller) = self.refiller.take() {
+        // In a child of fork there is no thread to wait for.
+        if let Some(refiller) = self.refiller.take().filter(|_| std::process::id() == self.process) {
             let _ = refiller.join();
         }
     }

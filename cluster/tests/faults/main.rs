@@ -1,5 +1,6 @@
 //! Ten hosts and a real store to which things happen: together they keep the law, and they get on afterwards.
 #![cfg(unix)]
+#![allow(unsafe_code)] // fork, waitpid, kill and _exit
 
 mod server;
 
@@ -95,7 +96,11 @@ impl Run {
 
 /// Attempts, a fault, attempts; then all must be as before within a second.
 fn through(what: &str, config: &LimitConfig, fault: impl FnOnce(&mut Server, &mut Run)) {
-    let Some(mut server) = Server::start() else { return };
+    through_on(what, Server::start(), config, fault);
+}
+
+fn through_on(what: &str, server: Option<Server>, config: &LimitConfig, fault: impl FnOnce(&mut Server, &mut Run)) {
+    let Some(mut server) = server else { return };
     let mut run = Run::new(&server, config);
     run.attempts(1.0);
     assert!(run.used_since(0.5) > 0.5, "{what}: {} of the rate before anything happened", run.used_since(0.5));
@@ -126,6 +131,45 @@ fn a_store_that_is_killed_has_forgotten_everything() {
         run.attempts(0.1);
         server.again();
     });
+}
+
+#[test]
+fn a_store_that_is_killed_and_reads_its_log_is_a_new_one() {
+    through_on("killed, with AOF", Server::start_logged("aof"), &config(), |server, run| {
+        server.kill();
+        run.attempts(0.1);
+        server.again();
+        let kept = server.ask(&["HGETALL", "tg:{orders}:e"]);
+        assert!(kept.contains(&"run".to_owned()), "it has read its log: {kept:?}");
+    });
+}
+
+#[test]
+fn a_child_of_fork_spends_nothing_and_waits_for_no_thread() {
+    let Some(server) = Server::start() else { return };
+    let mut run = Run::new(&server, &config());
+    run.attempts(0.5);
+    assert!(!run.admitted.is_empty());
+    let limit = run.limits.remove(0);
+    // SAFETY: the child decides, drops the limit and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let denied = (0..1_000).all(|_| !limit.try_acquire(1));
+        let said = limit.stats().fault.is_some_and(|fault| fault.contains("fork"));
+        drop(limit);
+        // SAFETY: ends the child without the harness.
+        unsafe { libc::_exit(if denied && said { 7 } else { 1 }) };
+    }
+    let (mut status, deadline) = (0, Instant::now() + Duration::from_secs(20));
+    // SAFETY: `status` may be written to.
+    while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+        if Instant::now() > deadline {
+            // SAFETY: a child of this process that has not been waited for.
+            unsafe { libc::kill(child, libc::SIGKILL) };
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status}");
 }
 
 #[test]

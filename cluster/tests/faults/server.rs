@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Server {
     port: String,
     child: Child,
+    /// Where it keeps its log of writes, if it does.
+    log: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -20,21 +23,38 @@ pub(crate) enum Signal {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        if let Some(folder) = &self.log {
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }
 
-fn spawn(port: &str) -> Option<Child> {
+fn spawn(port: &str, log: Option<&Path>) -> Option<Child> {
     let mut command = Command::new("redis-server");
-    command.args(["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.args(["--port", port, "--bind", "127.0.0.1", "--save", ""]);
+    if let Some(folder) = log {
+        command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--dir"]).arg(folder);
+    }
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
 }
 
 impl Server {
     /// `None`: there is none on this machine, which is said.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// One that keeps a log of what is written, in a folder of its own.
+    pub(crate) fn start_logged(name: &str) -> Option<Self> {
+        let folder = std::env::temp_dir().join(format!("tidegate-cluster-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        Self::start_with(Some(folder))
+    }
+
+    fn start_with(log: Option<PathBuf>) -> Option<Self> {
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port().to_string();
-        let Some(child) = spawn(&port) else {
+        let Some(child) = spawn(&port, log.as_deref()) else {
             static TOLD: Once = Once::new();
             // Past the harness, which keeps what a test that passes prints.
             TOLD.call_once(|| {
@@ -45,7 +65,7 @@ impl Server {
             });
             return None;
         };
-        let server = Self { port, child };
+        let server = Self { port, child, log };
         server.answers();
         Some(server)
     }
@@ -71,7 +91,7 @@ impl Server {
 
     /// Another one at the same address.
     pub(crate) fn again(&mut self) {
-        self.child = spawn(&self.port).expect("it was there before");
+        self.child = spawn(&self.port, self.log.as_deref()).expect("it was there before");
         self.answers();
     }
 
