@@ -82,7 +82,8 @@ impl ClusterLimit {
             late: AtomicU64::new(0),
             fault: Mutex::new(Some(StoreError::new("has not answered yet").to_string())),
         });
-        // Of this life alone, and by the system's own randomness, for containers have the same pids: nobody comes back as a member that may still be counted.
+        // Of this life alone, and by the system's own randomness, for containers have the same pids: nobody comes back
+        // as a member that may still be counted.
         let id = format!("{}-{:016x}", std::process::id(), RandomState::new().build_hasher().finish());
         let (stop, stopped) = channel();
         let refiller = Refiller { shared: shared.clone(), store, member: Member::new(id, settings), scarce: false };

@@ -2,9 +2,13 @@
 #![cfg(unix)]
 #![allow(unsafe_code)] // fork, waitpid, kill and _exit
 
+mod link;
 mod server;
 
+use link::Link;
 use server::{Server, Signal};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tidegate::{Clock, Quota};
 use tidegate_cluster::{ClusterLimit, LimitConfig, OnUnreachable};
@@ -35,8 +39,13 @@ struct Run {
 impl Run {
     fn new(server: &Server, config: &LimitConfig) -> Self {
         tidegate_cluster::init(&server.url(), "orders", Duration::from_secs(1)).expect("a new store");
-        let connect = |_| ClusterLimit::connect(&server.url(), "orders", "door", config).expect("a limit");
-        let limits: Vec<ClusterLimit> = (0..HOSTS).map(connect).collect();
+        Self::of_ways(&vec![server.url(); HOSTS as usize], config)
+    }
+
+    /// A host at each of these URLs.
+    fn of_ways(urls: &[String], config: &LimitConfig) -> Self {
+        let connect = |url: &String| ClusterLimit::connect(url, "orders", "door", config).expect("a limit");
+        let limits: Vec<ClusterLimit> = urls.iter().map(connect).collect();
         let clock = Clock::boottime();
         let started = clock.now();
         Self { owed: vec![0.0; limits.len()], limits, started, last: started, clock, admitted: Vec::new() }
@@ -142,6 +151,82 @@ fn a_store_that_is_killed_and_reads_its_log_is_a_new_one() {
         let kept = server.ask(&["HGETALL", "tg:{orders}:e"]);
         assert!(kept.contains(&"run".to_owned()), "it has read its log: {kept:?}");
     });
+}
+
+/// The three busiest hosts are cut off from the store, with what is on its way, and come back.
+fn partition(what: &str, config: &LimitConfig) {
+    let Some(server) = Server::start() else { return };
+    tidegate_cluster::init(&server.url(), "orders", Duration::from_secs(1)).expect("a new store");
+    let link = Link::to(server.port());
+    let mut urls = vec![link.url(); 3];
+    urls.resize(HOSTS as usize, server.url());
+    let mut run = Run::of_ways(&urls, config);
+    run.attempts(1.0);
+    link.cut(true);
+    run.attempts(2.5);
+    let meanwhile = run.used_since(run.secs() - 1.0);
+    link.cut(false);
+    run.attempts(1.5);
+    let from = run.secs();
+    run.attempts(1.5);
+    run.keeps_the_law(what);
+    let after = run.used_since(from);
+    println!("{what}: {meanwhile:.2} of the rate meanwhile, {after:.2} afterwards");
+    assert!(meanwhile > 0.3 && after > 0.5, "{what}: {meanwhile}, {after}");
+}
+
+#[test]
+fn hosts_that_are_cut_off_deny() {
+    partition("3 of 10 cut off for 2.5 s", &config());
+}
+
+#[test]
+fn hosts_that_are_cut_off_go_on_with_their_share() {
+    let mut config = config();
+    config.on_unreachable = OnUnreachable::Local { hosts: HOSTS, fallback_for: Duration::from_secs(8) };
+    partition("3 of 10 cut off for 2.5 s, local", &config);
+}
+
+/// A host of its own process, for the next test: it tells when it admits.
+#[test]
+#[ignore = "a part of another test"]
+fn a_host_of_its_own() {
+    let Ok(url) = std::env::var("TIDEGATE_TEST_STORE") else { return };
+    let limit = ClusterLimit::connect(&url, "orders", "door", &config()).expect("a limit");
+    let clock = Clock::boottime();
+    loop {
+        for _ in 0..2 {
+            let at = clock.now();
+            if limit.try_acquire(1) {
+                let _ = writeln!(std::io::stderr(), "AT {at}");
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_host_that_is_killed_takes_what_it_held_with_it() {
+    let Some(server) = Server::start() else { return };
+    let mut run = Run::new(&server, &config());
+    let mut host = Command::new(std::env::current_exe().expect("this program"));
+    host.args(["--exact", "a_host_of_its_own", "--ignored", "--nocapture"]).env("TIDEGATE_TEST_STORE", server.url());
+    let mut host = host.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a host");
+    run.attempts(2.0);
+    host.kill().expect("it lives");
+    let mut said = String::new();
+    host.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    host.wait().expect("it has ended");
+    let theirs = said.lines().filter_map(|line| line.strip_prefix("AT ")?.parse::<u64>().ok());
+    let theirs: Vec<f64> = theirs.map(|at| at.saturating_sub(run.started) as f64 / 1e9).collect();
+    assert!(theirs.len() > 50, "it admitted {}", theirs.len());
+    run.attempts(1.0);
+    let from = run.secs();
+    run.attempts(1.5);
+    run.admitted.extend(theirs);
+    run.admitted.sort_by(f64::total_cmp);
+    run.keeps_the_law("a host killed");
+    assert!(run.used_since(from) > 0.5, "{}", run.used_since(from));
 }
 
 #[test]

@@ -74,6 +74,10 @@ impl Server {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port.parse().expect("a port")
+    }
+
     fn answers(&self) {
         let client = redis::Client::open(self.url()).expect("a url");
         let deadline = Instant::now() + Duration::from_secs(10);
