@@ -285,7 +285,9 @@ impl Limiter {
         }
         if too_slow.is_none() && settings.probe && settings.base.is_none() && self.is_probe_due(seen, at, r) {
             let span = now.saturating_sub(seen.start).max(1);
-            let half = (calls as f64 / span as f64 * base / 2.0).ceil();
+            let seen_rate = calls as f64 / span as f64;
+            let rate = if seen.saturated { seen_rate.max(limit / r) } else { seen_rate };
+            let half = (rate * base / 2.0).ceil();
             let floor = settings.probe_floor.unwrap_or(settings.min_limit);
             self.memory.saved = Some(limit);
             self.memory.cause = r;

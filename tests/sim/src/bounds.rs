@@ -1,6 +1,6 @@
 //! What the default must hold, over many seeds.
 
-use crate::scenarios::{cold, drop_and_back, lasting, load, step, tail};
+use crate::scenarios::{cold, drop_and_back, lasting, load, quiet, step, tail};
 use crate::server::Guard;
 use std::process::ExitCode;
 use tidegate::concurrency::AdaptiveConfig;
@@ -47,6 +47,9 @@ pub(crate) fn check(seeds: u64) -> ExitCode {
     bounds.hold("heavy tail", &all(&|seed| tail(guard, seed)), 93.0, 88.0);
     bounds.hold("+40 ms", &all(&|seed| step(guard, seed)), 94.0, 82.0);
     bounds.hold("cold start", &all(&|seed| cold(guard, seed)), 92.0, 90.0);
+    for seconds in [1, 5, 120] {
+        bounds.hold(&format!("after {seconds} quiet s"), &all(&|seed| quiet(guard, seconds, seed)), 93.0, 82.0);
+    }
     let refused = all(&|seed| load(guard, 0.5, seed).refused.into());
     bounds.at_most("0.5 ×, refused after 10 s", refused.iter().sum(), 0.0);
     // A whole evening where there is time for it.

@@ -74,6 +74,15 @@ pub(crate) fn cold(guard: Guard, seed: u64) -> f64 {
     run(guard, &Scenario::new(30.5, 100, |_| 4_500.0), seed).goodput(0, 30) / 45.0
 }
 
+/// A twentieth of what 8 workers can do for so many seconds, then twice as much as they can: goodput of the 3 s after,
+/// in percent.
+pub(crate) fn quiet(guard: Guard, seconds: usize, seed: u64) -> f64 {
+    let begin = seconds as f64;
+    let rate = move |t: f64| if t < begin { 20.0 } else { 800.0 };
+    let report = run(guard, &Scenario::new(begin + 3.5, 8, rate), seed);
+    report.goodput(seconds, seconds + 3) / 4.0
+}
+
 /// Twice what 4 workers can do, for so many seconds: the limit at the end, and goodput of the last tenth in percent.
 pub(crate) fn lasting(guard: Guard, seconds: usize, seed: u64) -> (u32, f64) {
     let rate = |t: f64| if t < 30.0 { 160.0 } else { 400.0 };

@@ -4,6 +4,7 @@ use crate::foreign::{Algorithm, Ended};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::task::Waker;
+use std::time::Duration;
 use tidegate::concurrency::{AdaptiveConfig, ConcurrencyListener, ConcurrencyPermit, Outcome};
 use tidegate::limit::Mode;
 use tidegate::{ConcurrencyConfig, ConcurrencyLimiter, ManualClock};
@@ -20,6 +21,8 @@ pub(crate) enum Guard {
     Fixed(u32),
     /// As many as follows from what calls report.
     Adaptive(AdaptiveConfig),
+    /// The same, where the latency that counts begins when a call has its permit and not when it asks.
+    FromGrant(AdaptiveConfig),
     /// Another project's limit.
     Foreign(fn() -> Box<dyn Algorithm>),
 }
@@ -98,6 +101,7 @@ impl Report {
 #[derive(Clone, Copy)]
 struct Call {
     asked: f64,
+    granted: f64,
     permit: ConcurrencyPermit,
     /// In flight when it began, with itself.
     at_start: u32,
@@ -183,7 +187,7 @@ impl World<'_> {
     fn arrive(&mut self, now: f64, asked: f64, permit: ConcurrencyPermit) {
         self.number += 1;
         let at_start = self.calls.len() as u32 + 1;
-        self.calls.insert(self.number, Call { asked, permit, at_start });
+        self.calls.insert(self.number, Call { asked, granted: now, permit, at_start });
         self.line.push_back(self.number);
         self.begin_waiting(now);
     }
@@ -220,7 +224,7 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
     let config = match guard {
         Guard::Open | Guard::Foreign(_) => None,
         Guard::Fixed(limit) => Some(ConcurrencyConfig::new(limit)),
-        Guard::Adaptive(config) => Some(ConcurrencyConfig::adaptive(config)),
+        Guard::Adaptive(config) | Guard::FromGrant(config) => Some(ConcurrencyConfig::adaptive(config)),
     };
     let limiter = config.map(|config| {
         let config = ConcurrencyConfig { mode: Mode::Enforce, ..config };
@@ -294,7 +298,13 @@ pub(crate) fn run(guard: Guard, scenario: &Scenario, seed: u64) -> Report {
         let latency = now - call.asked;
         let is_good = latency <= DEADLINE;
         if let Some(limiter) = &limiter {
-            limiter.report(call.permit, if is_good { Outcome::Success } else { Outcome::Dropped });
+            let outcome = if is_good { Outcome::Success } else { Outcome::Dropped };
+            match guard {
+                Guard::FromGrant(_) => {
+                    limiter.report_latency(call.permit, outcome, Duration::from_secs_f64(now - call.granted))
+                }
+                _ => limiter.report(call.permit, outcome),
+            };
         }
         if let Some(foreign) = &mut foreign {
             let left = world.calls.len() as u32;

@@ -58,6 +58,7 @@ pub(crate) fn print_waits() {
     for (name, guard) in [
         ("fixed, 16", Guard::Fixed(16)),
         ("**gradient**", Guard::Adaptive(AdaptiveConfig::default())),
+        ("its latency from the grant", Guard::FromGrant(AdaptiveConfig::default())),
         ("`base` of 20 ms", Guard::Adaptive(fixed)),
     ] {
         for max_wait in [0.0, 0.05, 0.1, 0.2] {

@@ -171,6 +171,8 @@ impl Gradient {
         let is_suspect = state.over >= 2 && (has_risen || is_unmoved || since > state.wait);
         (due || is_suspect).then(|| {
             let rate = window.calls as f64 / (window.span as f64).max(1.0);
+            // A window may have begun while there was little to do; a limit that is reached says what comes of it.
+            let rate = if window.saturated { rate.max(state.limit / window.median) } else { rate };
             let half = (rate * state.base / 2.0).ceil();
             let limit = half.min(state.limit / 2.0).max(probe.floor);
             State {

@@ -135,6 +135,11 @@ fn probes() -> Cases {
         "apart from the least limit",
         Config { probe_floor: Some(2), min_limit: 6, ..config() },
     );
+    let lull = adaptive(
+        "a_probe_after_a_lull",
+        "what is in flight without a queue follows from a limit that is reached, not from the quiet time before",
+        config(),
+    );
     let stuck = round(round(stuck, 11, 250 * MS, 0), 11, 250 * MS, 0)
         .each(0..6, |script, i| script.then(ask(i)))
         .after(20 * S)
@@ -150,7 +155,8 @@ fn probes() -> Cases {
         limits(rounds(begins, &[(11, 250), (11, 250), (6, 20), (6, 20), (6, 20)]), &[10, 5, 5, 5, 5]),
         limits(rounds(late, &[(4, 20), (4, 20)]), &[10, 10, 10, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 10]),
         limits(stuck, &[10, 5, 5, 10]),
-        limits(rounds(floor, &[(11, 5), (11, 5), (11, 500), (6, 10)]), &[10, 10, 2, 2]),
+        limits(rounds(floor, &[(8, 200), (8, 200), (4, 200), (14, 3_000), (14, 3_000)]), &[10, 10, 13, 13, 2]),
+        limits(rounds(lull, &[(2, 2_000), (2, 2_000), (11, 50), (11, 50), (1, 1)]), &[10, 10, 10, 5, 5]),
     ]
 }
 
