@@ -47,6 +47,18 @@ impl Kind {
             Self::Limit => 429,
         }
     }
+
+    /// The problem type of the body that goes with it.
+    #[cfg(feature = "http")]
+    pub const fn problem(self) -> crate::http::problem::ProblemType {
+        use crate::http::problem::ProblemType;
+        match self {
+            Self::Access => ProblemType::Forbidden,
+            Self::Deadline => ProblemType::Timeout,
+            Self::Shedder | Self::Queue | Self::Breaker | Self::Concurrency => ProblemType::TemporaryReducedCapacity,
+            Self::Limit => ProblemType::QuotaExceeded,
+        }
+    }
 }
 
 /// A part of a gate.

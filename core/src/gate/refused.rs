@@ -43,6 +43,26 @@ impl Refused {
     }
 }
 
+#[cfg(feature = "http")]
+impl Refused {
+    /// The value of a `Retry-After`, in whole seconds; `None`: send none, for another try makes no sense, or is no
+    /// matter of time.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Access => None,
+            Kind::Deadline if self.retry_after_ns == 0 => None,
+            _ => Some(crate::http::retry_after_seconds(self.retry_after_ns)),
+        }
+    }
+
+    /// The body of the HTTP answer, [`problem::CONTENT_TYPE`](crate::http::problem::CONTENT_TYPE): its
+    /// `violated-policies` names the part.
+    pub fn problem_body(&self) -> String {
+        let problem = self.kind.problem();
+        crate::http::problem::body(problem, self.status(), problem.detail(), &[&self.name])
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

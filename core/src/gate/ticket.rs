@@ -33,6 +33,15 @@ impl Outcome {
         }
     }
 
+    /// That of an HTTP answer: 503 and 504 are drops, 429 and other 5xx failures, all else is done.
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            503 | 504 => Self::Dropped,
+            429 | 500..=599 => Self::Failure,
+            _ => Self::Success,
+        }
+    }
+
     fn of_concurrency(self) -> concurrency::Outcome {
         match self {
             Self::Success => concurrency::Outcome::Success,

@@ -5,7 +5,6 @@
 
 use super::policy::Call;
 use crate::breaker::CallError;
-use crate::outcome::{Classified, Outcome};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -31,7 +30,7 @@ enum Stage<S: Service<Request>, Request, R> {
 impl<S: Service<Request>, Request, K: Call, R, C> CallFuture<S, Request, K, R, C> {
     #[inline]
     pub(super) fn passed(service: S, request: Request, call: K, classify: C) -> Self {
-        let passed = Passed { call, if_dropped: Some(Outcome::Ignore) };
+        let passed = Passed { call, if_dropped: Some(ByPanic(false)) };
         Self { stage: Stage::Waiting(service, request), passed: Some((passed, classify)) }
     }
 
@@ -46,7 +45,7 @@ where
     S: Service<Request>,
     K: Call,
     C: Fn(&Result<S::Response, S::Error>) -> J,
-    J: Into<Classified>,
+    J: Into<K::End>,
 {
     type Output = Result<S::Response, CallError<S::Error, R>>;
 
@@ -62,9 +61,9 @@ where
             };
         };
         // Whoever leaves by a panic from here on, has failed.
-        passed.if_dropped = Some(Outcome::Failure);
+        passed.if_dropped = Some(ByPanic(true));
         let Poll::Ready(end) = this.stage.poll(context) else {
-            passed.if_dropped = Some(Outcome::Ignore);
+            passed.if_dropped = Some(ByPanic(false));
             return Poll::Pending;
         };
         passed.end(classify(&end).into());
@@ -95,12 +94,16 @@ impl<S: Service<Request>, Request, R> Stage<S, Request, R> {
 /// A call that is reported once, at the latest when it is dropped.
 struct Passed<K: Call> {
     call: K,
-    if_dropped: Option<Outcome>,
+    /// `None`: it was reported.
+    if_dropped: Option<ByPanic>,
 }
+
+/// Whether a panic is what drops it.
+struct ByPanic(bool);
 
 impl<K: Call> Passed<K> {
     #[inline]
-    fn end(&mut self, end: Classified) {
+    fn end(&mut self, end: K::End) {
         self.if_dropped = None;
         self.call.end(end);
     }
@@ -109,8 +112,8 @@ impl<K: Call> Passed<K> {
 impl<K: Call> Drop for Passed<K> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(outcome) = self.if_dropped.take() {
-            self.call.end(outcome.into());
+        if let Some(ByPanic(by_panic)) = self.if_dropped.take() {
+            self.call.dropped(by_panic);
         }
     }
 }

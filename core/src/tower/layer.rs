@@ -1,9 +1,8 @@
 //! The layer and its service.
 
 use super::future::CallFuture;
-use super::policy::Policy;
+use super::policy::{Call, Policy};
 use crate::breaker::CallError;
-use crate::outcome::Classified;
 use crate::{CircuitBreaker, ClientThrottle};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +12,8 @@ use tower_service::Service;
 /// Puts a [`Policy`] before a service; see [the module](super).
 ///
 /// `classify` is a function of a call's end, `Fn(&Result<Response, Error>)`, that gives an
-/// [`Outcome`](crate::outcome::Outcome) or a [`Classified`].
+/// [`Outcome`](crate::outcome::Outcome) or a [`Classified`](crate::outcome::Classified); before a gate a
+/// [`gate::Outcome`](crate::gate::Outcome).
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyLayer<P, C> {
     policy: P,
@@ -61,7 +61,7 @@ where
     S: Service<Request> + Clone,
     P: Policy<Request>,
     C: Fn(&Result<S::Response, S::Error>) -> K + Clone,
-    K: Into<Classified>,
+    K: Into<<P::Call as Call>::End>,
 {
     type Response = S::Response;
     type Error = CallError<S::Error, P::Refusal>;

@@ -1,9 +1,10 @@
-//! A tower [`Layer`](tower_layer::Layer) that puts a circuit breaker or a client throttle before a service. Needs the
-//! feature `tower`.
+//! A tower [`Layer`](tower_layer::Layer) that puts a circuit breaker, a client throttle or a gate before a service.
+//! Needs the feature `tower`.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `policy.rs` | what may stand before a service, and how it is told of a call's end |
+//! | `gate.rs` | a gate before a service |
 //! | `layer.rs` | the layer and its service |
 //! | `future.rs` | one call |
 //!
@@ -42,9 +43,11 @@
 //! ```
 
 mod future;
+mod gate;
 mod layer;
 mod policy;
 
 pub use future::CallFuture;
+pub use gate::{Asking, GateCall, GateLayer, GatePolicy, GateRefusal};
 pub use layer::{BreakerLayer, Guarded, PolicyLayer, ThrottleLayer};
 pub use policy::{BreakerCall, Call, ForRequest, Policy, ThrottleCall, Throttled};

@@ -1,14 +1,15 @@
 //! What may stand before a service.
 
 use crate::breaker::{Permit, Rejected};
-use crate::outcome::Classified;
+use crate::outcome::{Classified, Outcome};
 use crate::refusal::Again;
 use crate::retry::draw;
 use crate::{CircuitBreaker, ClientThrottle};
 use std::fmt;
 use std::sync::Arc;
 
-/// Decides on calls: an `Arc` of a [`CircuitBreaker`] or of a [`ClientThrottle`], or [`ForRequest`].
+/// Decides on calls: an `Arc` of a [`CircuitBreaker`] or of a [`ClientThrottle`], a
+/// [`GatePolicy`](super::GatePolicy), or [`ForRequest`].
 pub trait Policy<Request> {
     /// A call that passes.
     type Call: Call;
@@ -19,10 +20,20 @@ pub trait Policy<Request> {
     fn enter(&self, request: &Request) -> Result<Self::Call, Self::Refusal>;
 }
 
-/// A call that passed.
+/// A call that passed. One of the two is called, once.
 pub trait Call {
-    /// It has ended; called once. A call that was cancelled ends with [`Outcome::Ignore`](crate::outcome::Outcome).
-    fn end(&mut self, end: Classified);
+    /// What its end says.
+    type End;
+
+    /// It has ended.
+    fn end(&mut self, end: Self::End);
+
+    /// It was dropped before its end: cancelled, or by a panic, which is a failure.
+    fn dropped(&mut self, by_panic: bool);
+}
+
+fn of_dropped(by_panic: bool) -> Classified {
+    if by_panic { Outcome::Failure.into() } else { Outcome::Ignore.into() }
 }
 
 impl<Request> Policy<Request> for Arc<CircuitBreaker> {
@@ -44,6 +55,13 @@ pub struct BreakerCall {
 }
 
 impl Call for BreakerCall {
+    type End = Classified;
+
+    #[inline]
+    fn dropped(&mut self, by_panic: bool) {
+        self.end(of_dropped(by_panic));
+    }
+
     #[inline]
     fn end(&mut self, end: Classified) {
         self.breaker.report_classified(self.permit, end, None);
@@ -70,6 +88,13 @@ pub struct ThrottleCall {
 }
 
 impl Call for ThrottleCall {
+    type End = Classified;
+
+    #[inline]
+    fn dropped(&mut self, by_panic: bool) {
+        self.end(of_dropped(by_panic));
+    }
+
     #[inline]
     fn end(&mut self, end: Classified) {
         match end.accepted() {
@@ -114,10 +139,19 @@ where
 }
 
 impl<C: Call> Call for Option<C> {
+    type End = C::End;
+
     #[inline]
-    fn end(&mut self, end: Classified) {
+    fn end(&mut self, end: C::End) {
         if let Some(call) = self {
             call.end(end);
+        }
+    }
+
+    #[inline]
+    fn dropped(&mut self, by_panic: bool) {
+        if let Some(call) = self {
+            call.dropped(by_panic);
         }
     }
 }

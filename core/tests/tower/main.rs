@@ -1,6 +1,7 @@
 //! The tower layer: over real HTTP, and over services that watch how they are asked.
 #![cfg(not(loom))]
 
+mod gate;
 mod http;
 mod probe;
 
