@@ -285,3 +285,32 @@ fn calls_of_many_threads_are_all_counted() {
     let expected = [("success", 72_000.0), ("failure", 8_000.0)].map(|(outcome, count)| (outcome.to_owned(), count));
     assert_eq!(counted(&metrics, "tidegate_calls_total", "payment"), BTreeMap::from(expected));
 }
+
+#[test]
+fn the_dashboard_and_the_alert_rules_read_what_is_exported() {
+    let found = parsed(&text(&everything()));
+    // What the scraper adds.
+    let of_the_scraper = ["job", "instance"];
+    let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    for (file, at_least) in [(include_str!("../../docs/grafana.json"), 16), (include_str!("../../docs/alerts.yml"), 9)]
+    {
+        let mut read = 0;
+        for (at, _) in file.match_indices("tidegate_") {
+            let rest = &file[at..];
+            let (name, rest) = rest.split_at(rest.find(|c| !is_of_name(c)).unwrap_or(rest.len()));
+            // Of the bindings of Kafka; and a name in a text for people.
+            if name == "tidegate_kafka_lag" {
+                continue;
+            }
+            let series = found.get(name).unwrap_or_else(|| panic!("{name} is not exported"));
+            read += 1;
+            let Some((matchers, _)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { continue };
+            for matcher in matchers.split(',') {
+                let label = matcher.trim().split(|c| !is_of_name(c)).next().expect("a label");
+                let is_there = series.keys().all(|labels| labels.contains(&format!("{label}=\"")));
+                assert!(is_there || of_the_scraper.contains(&label), "{name} has no {label}");
+            }
+        }
+        assert!(read >= at_least, "{read}");
+    }
+}
