@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use std::error::Error;
 use std::path::Path;
+use tidegate::concurrency::Partitions;
 use tidegate::config::{C, Dialect, Field, Kind, NODE, PYTHON, Preset, RUST, TABLES};
 
 const LANGUAGES: [Dialect; 4] = [RUST, C, PYTHON, NODE];
@@ -39,8 +40,24 @@ pub(crate) fn page(root: &Path) -> (std::path::PathBuf, String) {
             let (range, default, doc) = (field.range(&RUST), field.default_in(&RUST), field.doc);
             text += &format!("| {rust} | {c} | {python} | {node} | {range} | {default} | {doc} |\n");
         }
+        if object == "concurrency" {
+            text += &partitions();
+        }
     }
     (root.join("docs/settings.md"), text)
+}
+
+/// The settings of a concurrency limit that are a list, fixed or adaptive: no row could say what each may be.
+fn partitions() -> String {
+    let (most, bytes) = (Partitions::MOST, Partitions::NAME_BYTES);
+    format!(
+        "\nOf a fixed and of an adaptive limit alike, [partitions](concurrency.md#partitions): names and\n\
+         their shares, `partitions` in Rust (a `Partitions`), Python and Node, `partitions` and\n\
+         `partitions_len` in C; up to {most}, each with a name of 1 to {bytes} bytes and a share above 0, at\n\
+         most 1 together; left out, there are none. And `priority` (in Rust `with_priority`, in C with\n\
+         `priority_len`): names of some of them, the first first, each once; left out, nobody may starve\n\
+         anybody.\n"
+    )
 }
 
 fn case(object: &str, field: &Field) -> Value {

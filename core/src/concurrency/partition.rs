@@ -91,6 +91,10 @@ const PARTITIONS: &str = "partitions";
 const PRIORITY: &str = "priority";
 
 impl Partitions {
+    /// The most of one limit.
+    pub const MOST: usize = MOST;
+    /// The most bytes of a name.
+    pub const NAME_BYTES: usize = NAME_BYTES;
     /// None: a plain limit.
     pub const NONE: Self = Self {
         count: 0,
