@@ -6,6 +6,7 @@
 use super::family::{Family, FamilyType};
 use super::measure::Labels;
 use super::{Metrics, MetricsFormat, Sample, Value};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 pub(super) fn render(metrics: &Metrics, format: MetricsFormat) -> String {
@@ -47,8 +48,11 @@ fn lines<'a>(
 }
 
 /// A label's value: backslashes, quotes and line feeds as both formats want them.
-fn escaped(value: &str) -> String {
-    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '"', '\n']) {
+        return value.into();
+    }
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n").into()
 }
 
 /// `[{"name", "type", "help", "samples": [{"labels", "value"}]}]`
