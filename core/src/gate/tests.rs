@@ -294,3 +294,15 @@ fn calls_and_their_fallbacks() {
     assert_eq!((gate.stats().admitted, gate.stats().denied), (2, 2));
     assert_eq!(gate.stats().denied_by[Kind::Limit as usize], 2);
 }
+
+#[test]
+fn a_limit_with_partitions_cannot_stand_in_a_gate() {
+    let clock = ManualClock::new(0);
+    let partitions = crate::concurrency::Partitions::new([("live", 0.9), ("batch", 0.1)]).unwrap();
+    let parted = ConcurrencyConfig { partitions, ..ConcurrencyConfig::new(10) };
+    let database = Arc::new(ConcurrencyLimiter::with_config(parted, (&clock).into()).unwrap());
+    let concurrency = Some(("database".to_owned(), database));
+    let error = Gate::new(GateConfig { concurrency, ..config() }).expect_err("its calls belong to none of them");
+    assert_eq!(error.field(), "concurrency");
+    assert!(error.message().contains("give one without"), "{error}");
+}
