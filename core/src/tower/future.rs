@@ -29,8 +29,11 @@ enum Stage<S: Service<Request>, Request, R> {
 
 impl<S: Service<Request>, Request, K: Call, R, C> CallFuture<S, Request, K, R, C> {
     #[inline]
-    pub(super) fn passed(service: S, request: Request, call: K, classify: C) -> Self {
-        let passed = Passed { call, if_dropped: Some(ByPanic(false)) };
+    pub(super) fn passed(request: Request, call: K, below: impl FnOnce() -> (S, C)) -> Self {
+        // A clone that panics has failed, as all that comes after it.
+        let mut passed = Passed { call, if_dropped: Some(ByPanic(true)) };
+        let (service, classify) = below();
+        passed.if_dropped = Some(ByPanic(false));
         Self { stage: Stage::Waiting(service, request), passed: Some((passed, classify)) }
     }
 

@@ -76,7 +76,7 @@ where
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         match self.policy.enter(&request) {
-            Ok(call) => CallFuture::passed(self.inner.clone(), request, call, self.classify.clone()),
+            Ok(call) => CallFuture::passed(request, call, || (self.inner.clone(), self.classify.clone())),
             Err(refusal) => CallFuture::refused(refusal),
         }
     }

@@ -164,6 +164,40 @@ fn a_panic_is_a_failure_and_goes_on() {
     assert_eq!(breaker.state(), State::Open);
 }
 
+/// How often it can still be cloned; once more is a panic.
+struct Clones(u32);
+
+impl Clone for Clones {
+    fn clone(&self) -> Self {
+        Self(self.0.checked_sub(1).expect("a clone"))
+    }
+}
+
+#[test]
+fn a_panic_before_the_call_loses_no_probe() {
+    let clock = ManualClock::new(0);
+    let in_service = half_open(&clock);
+    let one = Clones(0);
+    let below = service_fn(move |status: u16| {
+        let _ = &one;
+        async move { End::Ok(status) }
+    });
+    let mut service = BreakerLayer::new(in_service.clone(), classify).layer(below);
+    assert!(catch_unwind(AssertUnwindSafe(|| now(service.call(200)))).is_err());
+    let in_classifier = half_open(&clock);
+    // The layer's own is made first.
+    let one = Clones(1);
+    let judge = move |end: &End| {
+        let _ = &one;
+        classify(end)
+    };
+    let mut service = PolicyLayer::new(in_classifier.clone(), judge).layer(Probe::new(Behaviour::Answers));
+    assert!(catch_unwind(AssertUnwindSafe(|| now(service.call(200)))).is_err());
+    for breaker in [in_service, in_classifier] {
+        assert_eq!(breaker.state(), State::Open, "the probe has failed");
+    }
+}
+
 #[test]
 fn a_retry_after_is_the_cooldown() {
     let clock = ManualClock::new(0);
