@@ -274,6 +274,7 @@ const UNREACHED = new Set([
 const FAILED = new Set([
   'EAI_AGAIN',
   'EAI_FAIL',
+  'EAI_NODATA',
   'ECONNABORTED',
   'ECONNREFUSED',
   'ECONNRESET',
@@ -282,6 +283,7 @@ const FAILED = new Set([
   'ENETDOWN',
   'ENETRESET',
   'ENETUNREACH',
+  'ENODATA',
   'ENOTFOUND',
   'EPIPE',
   'EPROTO',
@@ -317,7 +319,9 @@ const CERTIFICATE = new RegExp(
 /** No TLS with who answered. The other codes of Node's, and OpenSSL's of a context, are of an option that is wrong. */
 const HANDSHAKE =
   /^ERR_(TLS_(CERT_ALTNAME|DH_PARAM_SIZE|HANDSHAKE_TIMEOUT)|SSL_(?!NO_CIPHER_MATCH$|NO_PROTOCOLS_AVAILABLE$))/;
-const BROKEN = [GARBLED, CERTIFICATE, HANDSHAKE];
+/** No way through a SOCKS proxy, by undici: its own codes, and what it was told of the connection behind it. */
+const SOCKS = /^UND_ERR_SOCKS5(_|$)/;
+const BROKEN = [GARBLED, CERTIFICATE, HANDSHAKE, SOCKS];
 /** What has a name and not always a code: a signal's timeout, and undici's parser. */
 const UNCODED = new Set(['HTTPParserError', 'TimeoutError']);
 

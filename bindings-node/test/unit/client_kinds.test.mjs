@@ -255,12 +255,14 @@ describe('guardedInterceptor', () => {
     assert.equal(breaker.stats().failed, 0);
   });
 
-  it('knows a TLS that failed, and a stream that was reset', async (t) => {
+  it('knows a TLS that failed, a stream that was reset, and a name or a proxy that leads nowhere', async (t) => {
     const coded = (code) => http().error(Object.assign(new Error(), { code })).outcome;
     for (const code of [
       'CERT_HAS_EXPIRED',
       'CERT_NOT_YET_VALID',
       'DEPTH_ZERO_SELF_SIGNED_CERT',
+      'EAI_NODATA',
+      'ENODATA',
       'ERR_HTTP2_GOAWAY_SESSION',
       'ERR_HTTP2_SESSION_ERROR',
       'ERR_HTTP2_STREAM_ERROR',
@@ -274,6 +276,8 @@ describe('guardedInterceptor', () => {
       'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
       'UND_ERR_HEADERS_OVERFLOW',
       'UND_ERR_PRX_TLS',
+      'UND_ERR_SOCKS5',
+      'UND_ERR_SOCKS5_REPLY_4',
     ])
       assert.equal(coded(code), 'failure', code);
     for (const code of ['ERR_TLS_INVALID_PROTOCOL_VERSION', 'ERR_SSL_NO_CIPHER_MATCH', 'CERTAINLY_NOT', 'ERR_TLS_'])
