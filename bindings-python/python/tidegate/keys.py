@@ -67,9 +67,16 @@ class ClientIP:
         ipv6_prefix: int = 64,
         ipv4_prefix: int = 32,
     ) -> None:
-        if isinstance(trusted, str):
-            raise TypeError('trusted: expected several networks, such as ["10.0.0.0/8"], got one str')
+        if isinstance(trusted, str | bytes) or not isinstance(trusted, Iterable):
+            raise TypeError(
+                f'trusted: expected several networks, such as ["10.0.0.0/8"], got one {type(trusted).__name__}'
+            )
         networks = list(trusted)
+        for one in networks:
+            if not isinstance(one, str):
+                raise TypeError(
+                    f'trusted: expected networks as text, such as "10.0.0.0/8", got {one!r} of {type(one).__name__}'
+                )
         self._address = ClientAddress(networks, header, ipv6_prefix=ipv6_prefix, ipv4_prefix=ipv4_prefix)
         given = {"header": header, "ipv6_prefix": ipv6_prefix, "ipv4_prefix": ipv4_prefix}
         default = {"header": "x-forwarded-for", "ipv6_prefix": 64, "ipv4_prefix": 32}
