@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // fork, waitpid, kill and _exit
 
 mod link;
+#[path = "../server/mod.rs"]
 mod server;
 
 use link::Link;

@@ -3,6 +3,8 @@
 
 mod mutants;
 mod real;
+#[path = "../server/mod.rs"]
+mod server;
 mod store;
 mod world;
 

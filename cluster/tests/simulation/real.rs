@@ -1,62 +1,29 @@
 //! The same questions to a real Redis: with its own Lua, its own commands, and the simulation's time.
 
+use crate::server::Server;
 use crate::store::{Hash, run_id};
 use crate::world::Asked;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::sync::Once;
-use std::time::{Duration, Instant};
 use tidegate_cluster::member::Answer;
 
 pub(crate) struct Redis {
-    server: Child,
     connection: redis::Connection,
     script: String,
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
+    _server: Server,
 }
 
 impl Redis {
     /// `None`: there is none on this machine, which is said.
     pub(crate) fn start() -> Option<Self> {
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port().to_string();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        let Ok(server) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-            static TOLD: Once = Once::new();
-            // Past the harness, which keeps what a test that passes prints.
-            TOLD.call_once(|| {
-                drop(writeln!(
-                    std::io::stderr(),
-                    "SKIPPED\tthe simulated store beside a real one: no redis-server here (apt install redis-server)"
-                ))
-            });
-            return None;
-        };
-        let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("a url");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let mut connection = loop {
-            match client.get_connection() {
-                Ok(connection) => break connection,
-                Err(error) => assert!(Instant::now() < deadline, "redis-server does not start: {error}"),
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
+        let server = Server::start()?;
+        let mut connection = server.connect();
         // The script's only sources of time and identity are keys here.
         let script = tidegate_cluster::SYNC
             .replace("redis.call('TIME')", "redis.call('HMGET', 'sim', 's', 'us')")
             .replace("redis.call('INFO', 'server')", "'run_id:' .. redis.call('HGET', 'sim', 'run')");
         assert!(!script.contains("'TIME'") && !script.contains("'INFO'"));
         let script = redis::cmd("SCRIPT").arg("LOAD").arg(script).query(&mut connection).expect("loaded");
-        Some(Self { server, connection, script })
+        Some(Self { connection, script, _server: server })
     }
 
     /// The answer, and what the store holds then.

@@ -1,5 +1,8 @@
 //! A redis-server of the test's own.
 
+// Each test uses a part of it.
+#![allow(dead_code)]
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -60,7 +63,7 @@ impl Server {
             TOLD.call_once(|| {
                 drop(writeln!(
                     std::io::stderr(),
-                    "SKIPPED\tfaults of a real store: no redis-server here (apt install redis-server)"
+                    "SKIPPED\twhat asks a real store: no redis-server here (apt install redis-server)"
                 ))
             });
             return None;
@@ -108,15 +111,15 @@ impl Server {
         assert!(done.success());
     }
 
+    pub(crate) fn connect(&self) -> redis::Connection {
+        redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("it answers")
+    }
+
     pub(crate) fn say(&self, command: &[&str]) {
-        let mut connection =
-            redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("it answers");
-        redis::cmd(command[0]).arg(&command[1..]).exec(&mut connection).expect("it obeys");
+        redis::cmd(command[0]).arg(&command[1..]).exec(&mut self.connect()).expect("it obeys");
     }
 
     pub(crate) fn ask(&self, command: &[&str]) -> Vec<String> {
-        let mut connection =
-            redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("it answers");
-        redis::cmd(command[0]).arg(&command[1..]).query(&mut connection).expect("an answer")
+        redis::cmd(command[0]).arg(&command[1..]).query(&mut self.connect()).expect("an answer")
     }
 }
