@@ -123,7 +123,7 @@ def starlette_route(limits: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("make", [middleware, fastapi_route, starlette_route])
-@pytest.mark.parametrize("case", cases("http_situations"))
+@pytest.mark.parametrize("case", [case for case in cases("http_situations") if "gate" not in case.values[0]["config"]])
 def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
     async def scene(url: str) -> None:
         for at, ask in enumerate(case["asks"]):

@@ -10,7 +10,9 @@ import { SERVERS } from './servers.js';
 
 /** Up from target/node-apps/<app>, where the tests run. */
 const FILE = join(process.cwd(), '../../../tests/vectors/http_situations.json');
-const { cases } = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : { cases: [] };
+const { cases: all } = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : { cases: [] };
+/** Without those of a gate. */
+const cases = all.filter(({ config }: any) => config.gate === undefined);
 
 const key = (text?: string): any => (text?.startsWith('constant:') ? () => text.slice('constant:'.length) : text);
 
