@@ -3,9 +3,10 @@
 
 const { types } = require('node:util');
 const { addon, words, numbers } = require('./native.cjs');
-const { isReason } = require('./abort.cjs');
+const { isReason, isTimeUp } = require('./abort.cjs');
 const { verifyCalled } = require('./callee.cjs');
 const check = require('./check.cjs');
+const codes = require('./codes.cjs');
 const { abandon, isPromise } = require('./promise.cjs');
 const { isRefusal } = require('./errors.cjs');
 const { membersOf } = require('./group.cjs');
@@ -106,14 +107,26 @@ const optional = (value, make, name) => (value === undefined ? undefined : make(
 const isTunnelRefused = (error) =>
   error?.code === 'UND_ERR_ABORTED' && typeof error.message === 'string' && error.message.startsWith('Proxy response');
 
-/** By the caller, as fetch, undici and node, or as axios and got say it: it says nothing about the dependency. */
-const isCancelled = (error) =>
-  quietly(() => (error?.name === 'AbortError' && !isTunnelRefused(error)) || error?.code === 'ERR_CANCELED', false) ||
-  isReason(error);
+/** axios says so of every abort. */
+const isAxiosAbort = (error) => error?.code === 'ERR_CANCELED';
 
-/** Errors by which Node and this package say that an argument was wrong. */
-const WRONG_ARGUMENT = /^ERR_(INVALID_ARG|OUT_OF_RANGE|MISSING_ARGS)/;
-const isMistaken = (error) => quietly(() => matches(WRONG_ARGUMENT, error?.code), false);
+/** Whether an abort is a signal's own timeout: Node gives the signal's reason as the cause, axios the signal. */
+const isAbortInTime = (error) => isTimeUp(error.cause) || isTimeUp(error.config?.signal?.reason);
+
+/** cockatiel has one error for a timeout of its own and for a call whose signal had ended it, and tells by the text. */
+const isTask = (error, isLate) =>
+  error?.isTaskCancelledError === true && /^Operation timed out/.test(error.message) === isLate;
+
+const isAbort = (error) =>
+  isTask(error, false) ||
+  ((isAxiosAbort(error) || (error?.name === 'AbortError' && !isTunnelRefused(error))) && !isAbortInTime(error));
+
+/** By the caller, as fetch, undici and node, or as axios, got and cockatiel say it: nothing about the dependency. */
+const isCancelled = (error) => quietly(() => isAbort(error), false) || isReason(error);
+
+/** By which Node, undici and this package say that an argument was wrong; `fetch` gives undici's error as the cause. */
+const isMistaken = (error) =>
+  quietly(() => codes.isWrongArgument(error?.code ?? (error?.name === 'TypeError' ? error.cause?.code : '')), false);
 
 let isClassifier;
 let readsResults;
@@ -259,69 +272,6 @@ function askedMs({ status, headers }, maxRetryAfterMs, nowMs = Date.now()) {
   return Number.isNaN(numbers[0]) ? undefined : numbers[0];
 }
 
-/**
- * No socket or port of this machine was free, or its agent is full or knows no upstream: the call never left.
- * Not a connection that was refused or timed out: of a host that is dead, that is all there is to learn.
- */
-const UNREACHED = new Set([
-  'EADDRNOTAVAIL',
-  'EMFILE',
-  'ENFILE',
-  'UND_ERR_BPL_MISSING_UPSTREAM',
-  'UND_ERR_MAX_ORIGINS_REACHED',
-]);
-/** The connection, or the wait for an answer, failed. */
-const FAILED = new Set([
-  'EAI_AGAIN',
-  'EAI_FAIL',
-  'EAI_NODATA',
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ENETRESET',
-  'ENETUNREACH',
-  'ENODATA',
-  'ENOTFOUND',
-  'EPIPE',
-  'EPROTO',
-  'ERR_HTTP2_GOAWAY_SESSION',
-  'ERR_HTTP2_SESSION_ERROR',
-  'ERR_HTTP2_STREAM_ERROR',
-  'ERR_NETWORK',
-  'ERR_SOCKET_CONNECTION_TIMEOUT',
-  'ERR_STREAM_PREMATURE_CLOSE',
-  'ESOCKETTIMEDOUT',
-  'ETIMEDOUT',
-  'UND_ERR_BODY_TIMEOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_OVERFLOW',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_PRX_TLS',
-  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
-  'UND_ERR_SOCKET',
-]);
-
-/** The caller's own mistake, or an agent that it has closed, by Node, undici and axios: no request was made. */
-const MISTAKEN =
-  /^(ERR_(BAD_OPTION|INVALID|MISSING_ARGS|OUT_OF_RANGE)|UND_ERR_(CLOSED|DESTROYED|INVALID_ARG|REQ_CONTENT_LENGTH))/;
-
-/** What came is no HTTP (llhttp), or a compressed body that is broken or cut off (zlib, brotli, zstd). */
-const GARBLED = /^(HPE_|Z_|ZSTD_|ERR__ERROR_|ERR_(BROTLI|ZSTD)_DECO)/;
-
-/** No trust in who answered, by what OpenSSL calls a certificate that it does not verify. */
-const CERTIFICATE = new RegExp(
-  '^((CERT|CRL|UNABLE_TO|ERROR_IN_(CERT|CRL)|DEPTH_ZERO|SELF_SIGNED)_' +
-    '|(HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED)$)',
-);
-/** No TLS with who answered. The other codes of Node's, and OpenSSL's of a context, are of an option that is wrong. */
-const HANDSHAKE =
-  /^ERR_(TLS_(CERT_ALTNAME|DH_PARAM_SIZE|HANDSHAKE_TIMEOUT)|SSL_(?!NO_CIPHER_MATCH$|NO_PROTOCOLS_AVAILABLE$))/;
-/** No way through a SOCKS proxy, by undici: its own codes, and what it was told of the connection behind it. */
-const SOCKS = /^UND_ERR_SOCKS5(_|$)/;
-const BROKEN = [GARBLED, CERTIFICATE, HANDSHAKE, SOCKS];
 /** What has a name and not always a code: a signal's timeout, and undici's parser. */
 const UNCODED = new Set(['HTTPParserError', 'TimeoutError']);
 
@@ -337,19 +287,19 @@ function* causes(error) {
 }
 
 const some = (error, fits) => quietly(() => [...causes(error)].some(fits), false);
-/** A code may be anything, a Symbol too, which is no text. */
-const matches = (pattern, code) => typeof code === 'string' && pattern.test(code);
-
 const TIMEOUT = /(^|_)TIMEOUT$|^E(SOCKET)?TIMEDOUT$/;
 
+/** A timeout that has neither name nor code of one. */
+const isHiddenTimeout = (one) => isTask(one, true) || (isAxiosAbort(one) && isAbortInTime(one));
+
+const isOneTimeout = (one) =>
+  one.name === 'TimeoutError' || codes.matches(TIMEOUT, one.code) || isHiddenTimeout(one);
+
 /** Whether a client gave up waiting. */
-const isTimeout = (error) => some(error, ({ code, name }) => name === 'TimeoutError' || matches(TIMEOUT, code));
+const isTimeout = (error) => some(error, isOneTimeout);
 
 const isOneLost = (one) =>
-  FAILED.has(one.code) ||
-  BROKEN.some((pattern) => matches(pattern, one.code)) ||
-  UNCODED.has(one.name) ||
-  isTunnelRefused(one);
+  codes.isFailure(one.code) || UNCODED.has(one.name) || isTunnelRefused(one) || isHiddenTimeout(one);
 
 /** Whether there was no answer that could be read to its end. */
 const isLost = (error) => some(error, isOneLost);
@@ -361,9 +311,13 @@ const isLost = (error) => some(error, isOneLost);
 const isBadResponse = (error, status) =>
   quietly(() => error.code === 'ERR_BAD_RESPONSE' && error.config?.validateStatus?.(status) !== false, false);
 
+/** undici's retries end by one code for a status that they give up on, and for a good one whose rest cannot be had. */
+const isCutOff = (error, status) => quietly(() => error.code === 'UND_ERR_REQ_RETRY' && status < 300, false);
+
 /** Whether an error that carries an answer is a failure: by its status, or since a good one has no end. */
-const isFailedBy = (error, answer) =>
-  isFailed(answer) || (answer.status < 400 && (isBadResponse(error, answer.status) || isLost(error)));
+const isFailedBy = (error, answer) => isFailed(answer) || (answer.status < 400 && isUnusable(error, answer.status));
+
+const isUnusable = (error, status) => isBadResponse(error, status) || isCutOff(error, status) || isLost(error);
 
 /** How an HTTP call ended: 5xx, 429, timeouts and connection errors fail; other answers are successes. */
 function http(options = {}) {
@@ -373,8 +327,8 @@ function http(options = {}) {
   return new Classifier({
     slow,
     slowCallDurationMs,
-    ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => matches(MISTAKEN, code)),
-    unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => UNREACHED.has(code)),
+    ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => codes.isUnmade(code)),
+    unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => codes.isUnreached(code)),
     failureOn(error) {
       const answer = answerOf(error);
       return answer === undefined ? isLost(error) : isFailedBy(error, answer);
@@ -403,7 +357,6 @@ module.exports = {
   isFailedBy,
   isMistaken,
   isTimeout,
-  matches,
   quietly,
   readsResults,
   resultFilter,
