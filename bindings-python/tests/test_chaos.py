@@ -1,10 +1,16 @@
-"""A client over real HTTP while its server is slow, hangs, resets or answers 500 for a while."""
+"""A client over real HTTP while its server is slow, hangs, resets or answers 500 for a while.
+
+The scenes are `tests/resilience/chaos.json`, which Node plays as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,9 +19,8 @@ from conftest import run
 from faulty import Faulty, faulty
 from tidegate import CircuitBreaker, CircuitOpenError, RetryBudget, RetryBudgetExceededError, RetryPolicy
 
-COOLDOWN, PROBES = 0.2, 2
-SLOW, TIMEOUT = 0.2, 0.4
-RATIO, FLOOR = 0.2, 5.0
+PLAN = json.loads((Path(__file__).parents[2] / "tests/resilience/chaos.json").read_text())
+WAITING = PLAN["waiting"]
 # A process that stood still for so long made slow what was quick: what it saw says nothing.
 STALL = 0.1
 
@@ -32,13 +37,21 @@ class Pulse:
             self.worst = max(self.worst, time.monotonic() - begun - 0.01)
 
 
-@pytest.mark.parametrize("fault", ["slow 0.3", "hang", "reset", 500])
-def test_a_fault_that_passes(fault: str | int) -> None:
+def undisturbed(scene: Callable[[Faulty], Awaitable[None]]) -> None:
+    """Plays a scene, again where it failed and the loop stood still."""
+
+    async def beside(pulse: Pulse, server: Faulty) -> None:
+        beat = asyncio.create_task(pulse.beat())
+        try:
+            await scene(server)
+        finally:
+            beat.cancel()
+
     for _ in range(5):
         pulse = Pulse()
         try:
             with faulty() as server:
-                run(scene(server, fault, pulse))
+                run(beside(pulse, server))
             return
         except AssertionError:
             if pulse.worst < STALL:
@@ -46,16 +59,31 @@ def test_a_fault_that_passes(fault: str | int) -> None:
     pytest.skip("this machine is too busy: it stood still each time")
 
 
-async def scene(server: Faulty, fault: str | int, pulse: Pulse) -> None:
-    beat = asyncio.create_task(pulse.beat())
-    breaker = CircuitBreaker(
-        "shop", window_calls=20, min_calls=5, consecutive_failures=5, slow_call_duration=SLOW,
-        slow_call_rate_threshold=0.9, cooldown=COOLDOWN, probes=PROBES,
-    )  # fmt: skip
-    budget = RetryBudget(RATIO, min_per_second=FLOOR, ttl=1)
-    transport = tidegate.httpx.AsyncTransport(breaker=breaker, retry=RetryPolicy(attempts=3, base=0.01, budget=budget))
+def settings(of: dict[str, Any]) -> dict[str, Any]:
+    """As Python names them: spans in seconds."""
+    return {
+        name.removesuffix("_ms"): value / 1000 if name.endswith("_ms") and value is not None else value
+        for name, value in of.items()
+    }
+
+
+def act_of(case: dict[str, Any]) -> str:
+    return f"slow {case['takes_ms'] / 1000}" if case["act"] == "slow" else str(case["act"])
+
+
+@pytest.mark.parametrize("case", PLAN["cases"], ids=lambda case: case["name"])
+def test_a_fault_that_passes(case: dict[str, Any]) -> None:
+    undisturbed(lambda server: passing(server, case))
+
+
+async def passing(server: Faulty, case: dict[str, Any]) -> None:
+    given, told, paid = (settings(PLAN[name]) for name in ("breaker", "retry", "budget"))
+    ramp, timeout, spare = case.get("ramp_ms", 0) / 1000, PLAN["timeout_ms"] / 1000, PLAN["spare_ms"] / 1000
+    breaker = CircuitBreaker("shop", **given, ramp=ramp or None)
+    budget = RetryBudget(**paid)
+    transport = tidegate.httpx.AsyncTransport(breaker=breaker, retry=RetryPolicy(**told, budget=budget))
     begun = time.monotonic()
-    async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT) as client:
+    async with httpx.AsyncClient(transport=transport, timeout=timeout) as client:
         calls = {"answered": 0, "refused": 0, "failed": 0}
 
         def cycles() -> int:
@@ -73,32 +101,39 @@ async def scene(server: Faulty, fault: str | int, pulse: Pulse) -> None:
 
         for _ in range(30):
             assert await call() == "answered"
-        server.mode = fault
-        # Eight callers at once, until it opens and all that was under way is back.
+        server.mode = act_of(case)
+        # Several callers at once, until it opens and all that was under way is back.
         await crowd(call, lambda end: breaker.state == "open")
         assert breaker.stats().opened >= 1
 
         asked, before = len(server.asked), cycles()
         await crowd(call, lambda end: cycles() - before >= 3)
-        assert len(server.asked) - asked <= PROBES * (cycles() - before), "nothing but probes while it is open"
-        assert calls["refused"] > 3 * 8
+        assert len(server.asked) - asked <= given["probes"] * (cycles() - before), "nothing but probes while open"
+        assert calls["refused"] > 3 * PLAN["callers"]
 
         server.mode = 200
         opened, healed = breaker.stats().opened, time.monotonic()
         await crowd(call, lambda end: end == "answered" and breaker.state == "closed")
         assert breaker.stats().opened - opened <= 1, "by a probe that was under way when the server came back"
         # That probe, a cooldown, and the probes by which it closes.
-        assert time.monotonic() - healed < TIMEOUT + COOLDOWN + 2 * SLOW + 1
+        most = timeout + given["cooldown"] + 2 * given["slow_call_duration"] + spare
+        assert time.monotonic() - healed < most
+        await asyncio.sleep(ramp)
+        refused = calls["refused"]
+        for _ in range(30):
+            assert await call() == "answered", "all is as it was"
+        assert calls["refused"] == refused and breaker.stats().opened - opened <= 1
     events = breaker.events()
     closed = [event for event in events if event.kind == "closed"][-1]
     last = [event for event in events if event.kind == "opened"][-1]
-    assert closed.at - last.at >= COOLDOWN, "and never before"
+    assert closed.at - last.at >= given["cooldown"], "and never before"
+    assert [event.kind for event in events].count("ramp_started") == (1 if ramp else 0)
 
     stats, seconds = budget.stats(), time.monotonic() - begun
-    assert stats.withdrawn <= max(1, FLOOR) + RATIO * stats.deposited + FLOOR * seconds
+    floor = paid["min_per_second"]
+    assert stats.withdrawn <= max(1, floor * paid["ttl"]) + paid["ratio"] * stats.deposited + floor * seconds
     # Each is a call that was admitted, or a retry that was paid for.
     assert len(server.asked) <= stats.deposited + stats.withdrawn
-    beat.cancel()
 
 
 async def crowd(call: Callable[[], Awaitable[str]], enough: Callable[[str], bool]) -> None:
@@ -110,4 +145,42 @@ async def crowd(call: Callable[[], Awaitable[str]], enough: Callable[[str], bool
                 done.set()
             await asyncio.sleep(0.002)
 
-    await asyncio.wait_for(asyncio.gather(*(caller() for _ in range(8))), 20)
+    await asyncio.wait_for(asyncio.gather(*(caller() for _ in range(PLAN["callers"]))), 20)
+
+
+@pytest.mark.parametrize("case", WAITING["cases"], ids=lambda case: case["name"])
+def test_those_who_wait_for_it_to_close(case: dict[str, Any]) -> None:
+    undisturbed(lambda server: waiting(server, case))
+
+
+async def waiting(server: Faulty, case: dict[str, Any]) -> None:
+    ramp, within = case["ramp_ms"] and case["ramp_ms"] / 1000, WAITING["within_ms"] / 1000
+    breaker = CircuitBreaker(
+        "shop", consecutive_failures=1, cooldown=WAITING["cooldown_ms"] / 1000, probes=WAITING["probes"], ramp=ramp
+    )
+    transport = tidegate.httpx.AsyncTransport(breaker=breaker)
+    # When it closed, and when each came who was let through.
+    closed: list[float] = []
+    passed: list[float] = []
+    async with httpx.AsyncClient(transport=transport) as client:
+
+        async def waits() -> None:
+            while not closed or time.monotonic() <= closed[0] + within:
+                came = time.monotonic()
+                try:
+                    await client.get(server.url)
+                except CircuitOpenError as refused:
+                    await asyncio.sleep(refused.retry_after)
+                    continue
+                passed.append(came)
+                if breaker.state == "closed":
+                    closed.append(time.monotonic())
+                return
+
+        server.mode = 500
+        await client.get(server.url)
+        assert breaker.state == "open"
+        server.mode = 200
+        await asyncio.wait_for(asyncio.gather(*(waits() for _ in range(WAITING["clients"]))), 20)
+    assert breaker.stats().rejected >= WAITING["clients"], "all of them waited"
+    assert case["least"] <= sum(came <= closed[0] + within for came in passed) <= case["most"]
