@@ -62,6 +62,14 @@ unsafe extern "C" {
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
+/// Whether its class is not one of the interpreter's own, as most results' and many exceptions' are: what a framework
+/// makes has to be asked for.
+pub(crate) fn is_foreign(value: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: a type is alive as long as its instance, and flags are plain bits.
+    let flags = unsafe { ffi::PyType_GetFlags(value.get_type_ptr()) };
+    flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
+}
+
 /// `function(*args, **kwargs)`.
 #[inline]
 pub(crate) fn call<'py>(

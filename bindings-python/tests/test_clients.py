@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import http.client
 import io
 import math
 import pickle
@@ -12,7 +13,9 @@ import shutil
 import socket
 import sys
 import time
+import urllib.request
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -41,8 +44,8 @@ from tidegate import (
     RetryPolicy,
     ThrottledError,
     TimeoutExceededError,
-    http,
 )
+from tidegate import http as http_calls
 
 QUICK: dict[str, Any] = {"base": 0, "max_delay": 0}
 
@@ -154,7 +157,7 @@ def test_an_answer_that_is_no_http_has_failed(kind: str, server: Faulty) -> None
     with client(kind, breaker=breaker, throttle=throttle) as made, pytest.raises(Exception) as raised:
         made.send("GET", server.url)
     assert breaker.state == "open" and throttle.stats().refused == 1
-    assert http().error(raised.value) == ("failure", None)
+    assert http_calls().error(raised.value) == ("failure", None)
     server.script.extend(["garbage", 200])
     with client(kind, retry=RetryPolicy(**QUICK)) as made:
         assert made.send("GET", server.url).status == 200
@@ -168,7 +171,7 @@ def test_a_compressed_body_that_is_broken_has_failed(server: Faulty) -> None:
     server.mode = "200 | content-encoding: gzip"
     clients = {kind: httpx.HTTPError if kind.startswith("httpx") else Exception for kind in CLIENTS}
     for kind, expected in clients.items():
-        breaker = opening(classifier=http())
+        breaker = opening(classifier=http_calls())
         with client(kind) as made, pytest.raises(expected):
             breaker.call(made.send, "GET", server.url)
         assert breaker.state == "open", kind
@@ -380,7 +383,7 @@ def test_the_classifiers_slow_call_is_slow_for_the_breaker_alone(kind: str, serv
     breaker, throttle = CircuitBreaker("bank"), ClientThrottle()
     server.script.extend([200, 404, 503, 200])
     # Whatever a call takes is more than a nanosecond.
-    slow = http(slow_call_duration=1e-9)
+    slow = http_calls(slow_call_duration=1e-9)
     with client(kind, breaker=breaker, retry=RetryPolicy(**QUICK), throttle=throttle, classifier=slow) as made:
         assert [made.send("GET", server.url)[0] for _ in range(3)] == [200, 404, 200]
     stats = breaker.stats()
@@ -395,7 +398,7 @@ def test_an_answer_that_says_so_is_slow_and_its_body_can_still_fail(
 ) -> None:
     breaker, throttle = CircuitBreaker("bank", window_calls=50), ClientThrottle()
     server.script.extend([200, 404, 503, "reset body"])
-    slow = http(slow=lambda answer: getattr(answer, "status_code", getattr(answer, "status", 0)) in (200, 503))
+    slow = http_calls(slow=lambda answer: getattr(answer, "status_code", getattr(answer, "status", 0)) in (200, 503))
     with client(kind, breaker=breaker, throttle=throttle, classifier=slow, outcome_at=outcome_at) as made:
         assert [made.send("GET", server.url)[0] for _ in range(3)] == [200, 404, 503]
         stats = breaker.stats()
@@ -496,6 +499,40 @@ def test_a_proxy_that_refuses_the_tunnel_is_a_failure(server: Faulty, clock: Man
     for status in (403, 407, 429, 502):
         breaker, refused = run(main(status))
         assert (breaker.state, refused) == ("open", 1), status
+
+
+@pytest.mark.parametrize("status", [403, 404, 407, 429, 502])
+def test_a_proxy_s_status_is_no_answer_of_the_server(status: int, server: Faulty) -> None:
+    """Whoever judges the error, and whatever number it has: the server was not reached."""
+
+    async def by_aiohttp() -> None:
+        async with aiohttp.ClientSession() as session:
+            await session.get("https://bank.test/", proxy=server.url)
+
+    def by_urllib() -> None:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({"https": server.url}))
+        opener.open("https://bank.test/", timeout=10)
+
+    def by_http_client() -> None:
+        line = http.client.HTTPSConnection(server.url.removeprefix("http://"), timeout=10)
+        line.set_tunnel("bank.test")
+        line.request("GET", "/")
+
+    def by_httpx() -> None:
+        httpx.get("https://bank.test/", proxy=server.url)
+
+    def by_requests() -> None:
+        requests.get("https://bank.test/", proxies={"https": server.url}, timeout=10)
+
+    for call in (lambda: run(by_aiohttp()), by_urllib, by_http_client, by_httpx, by_requests):
+        for judge in (None, tidegate.http()):
+            server.asked.clear()
+            server.script = deque([status] * 3)
+            breaker = CircuitBreaker("bank", consecutive_failures=2, classifier=judge)
+            with pytest.raises(Exception, match=r".") as raised:
+                RetryPolicy(2, base=0, retry_on=judge).call(breaker.call, call)
+            assert len(server.asked) == 2, (call, judge, raised.value)
+            assert breaker.state == "open" and raised.value.retry_after == 0.0  # type: ignore[attr-defined]
 
 
 BROKEN = (httpx.TransportError, requests.RequestException, aiohttp.ClientError)

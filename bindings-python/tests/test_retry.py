@@ -23,6 +23,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -228,6 +229,18 @@ def test_retry_after_of_a_response_whose_status_its_error_repeats() -> None:
     error = Response(0)
     error.code, error.headers = 503, {"retry-after": b"8"}  # type: ignore[attr-defined]
     assert retry_after(error, 300) == 8.0
+
+
+def test_a_code_that_is_no_status_of_http_says_nothing() -> None:
+    """As those of MongoDB: 112 is a conflict of writes, which is worth another attempt."""
+    error = Exception("conflict")
+    error.code = 112  # type: ignore[attr-defined]
+    assert is_transient(error) and http_calls().error(error)[0] == "success"
+    # As Google's clients have it, by HTTP and by gRPC.
+    for status, transient in [(HTTPStatus.NOT_FOUND, False), (HTTPStatus.SERVICE_UNAVAILABLE, True)]:
+        error.code = status  # type: ignore[attr-defined]
+        assert is_transient(error) is transient
+        assert http_calls().error(error)[0] == ("failure" if transient else "success")
 
 
 def test_retry_after_as_a_date_and_as_an_attribute() -> None:

@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from werkzeug.exceptions import InternalServerError, NotFound
 
-from tidegate import CircuitBreaker, ConcurrencyLimiter
+from tidegate import CircuitBreaker, ClientThrottle, ConcurrencyLimiter, Resilience, RetryPolicy, http
 from tidegate.fastapi import breaker, install_exception_handlers
 
 # More than the buffers of two sockets and of the server hold.
@@ -345,29 +345,91 @@ FAILURES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("is_async", [True, False])
-@pytest.mark.parametrize("error", [*CLIENTS, *FAILURES], ids=lambda error: f"{type(error).__module__}.{error!r}"[:60])
-def test_what_a_decorated_route_answers_to_one_client_is_no_failure(error: BaseException, is_async: bool) -> None:
-    circuit = CircuitBreaker("answers", consecutive_failures=1)
+def by_hand(circuit: CircuitBreaker, call: Callable[[], Any]) -> None:
+    with circuit.acquire():
+        call()
 
+
+def reported(circuit: CircuitBreaker, call: Callable[[], Any]) -> None:
+    permit = circuit.acquire()
+    try:
+        call()
+    except Exception as error:
+        permit.error(error)
+        raise
+
+
+# Whoever runs a function under a breaker.
+WAYS: dict[str, Callable[[CircuitBreaker, Callable[[], Any]], Any]] = {
+    "decorated": lambda circuit, call: circuit(call)(),
+    "called": lambda circuit, call: circuit.call(call),
+    "by hand": by_hand,
+    "reported": reported,
+    "resilience": lambda circuit, call: Resilience(breaker=circuit).call(call),
+    "with a retry": lambda circuit, call: Resilience(breaker=circuit, retry=RetryPolicy(1)).call(call),
+    "a resilience's function": lambda circuit, call: Resilience(breaker=circuit)(call)(),
+}
+WAYS_ASYNC: dict[str, Callable[[CircuitBreaker, Callable[[], Any]], Any]] = {
+    "decorated async": lambda circuit, call: circuit(call)(),
+    "called async": lambda circuit, call: circuit.call_async(call),
+    "resilience async": lambda circuit, call: Resilience(breaker=circuit).call_async(call),
+}
+
+
+@pytest.mark.parametrize("way", [*WAYS, *WAYS_ASYNC])
+@pytest.mark.parametrize("error", [*CLIENTS, *FAILURES], ids=lambda error: f"{type(error).__module__}.{error!r}"[:60])
+def test_what_a_route_answers_to_one_client_is_no_failure(error: BaseException, way: str) -> None:
     def raises() -> None:
         raise error
 
     async def raises_later() -> None:
         raise error
 
-    with pytest.raises(type(error)):
-        asyncio.run(circuit(raises_later)()) if is_async else circuit(raises)()
-    assert (circuit.state == "open") == any(error is one for one in FAILURES)
+    for spelt in ({}, {"failure_on": Exception}, {"failure_on": OSError}, {"classifier": http()}):
+        circuit = CircuitBreaker("answers", consecutive_failures=1, **spelt)
+        with pytest.raises(type(error)):
+            asyncio.run(WAYS_ASYNC[way](circuit, raises_later)) if way in WAYS_ASYNC else WAYS[way](circuit, raises)
+        if any(error is one for one in CLIENTS):
+            assert (circuit.state, circuit.stats().calls) == ("closed", 0), spelt
+        elif not spelt or spelt.get("failure_on") is Exception:
+            assert circuit.state == "open"
+
+
+def test_who_names_such_an_answer_gets_it_counted() -> None:
+    named: list[Any] = [HTTPException, lambda error: error.status_code == 404, (OSError, HTTPException)]
+    for failure_on in named:
+        circuit = CircuitBreaker("named", consecutive_failures=1, failure_on=failure_on)
+        with pytest.raises(HTTPException):
+            circuit.call(lambda: missing())
+        assert circuit.state == "open"
+
+
+@pytest.mark.parametrize("error", CLIENTS, ids=lambda error: type(error).__name__)
+def test_such_an_answer_is_not_retried_and_no_word_of_a_backend(error: Exception) -> None:
+    calls: list[int] = []
+
+    def raises() -> None:
+        calls.append(1)
+        raise error
+
+    for policy in (RetryPolicy(3, base=0), RetryPolicy(3, base=0, retry_on=http())):
+        with pytest.raises(type(error)):
+            policy.call(raises)
+        assert len(calls) == 1
+        calls.clear()
+    for throttle in (ClientThrottle(), ClientThrottle(failure_on=http()), ClientThrottle(failure_on=OSError)):
+        with pytest.raises(type(error)):
+            throttle.call(raises)
+        assert throttle.stats().accepted == throttle.stats().refused == 0
+
+
+def missing() -> Any:
+    raise HTTPException(404)
 
 
 @pytest.mark.parametrize("is_async", [True, False])
 def test_what_clients_do_opens_no_circuit_of_a_decorated_route(is_async: bool) -> None:
     circuit = CircuitBreaker("decorated", consecutive_failures=1)
-
-    def missing() -> Any:
-        raise HTTPException(404)
-
     with served(routed(circuit, missing, is_async)) as url:
         assert statuses(ask(url, *["/"] * 4)) == [404] * 4
     assert (circuit.state, circuit.stats().calls) == ("closed", 0)

@@ -11,6 +11,7 @@ import time
 # without.
 from concurrent.futures import CancelledError as CancelledError
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from ._functions import makes
@@ -30,14 +31,26 @@ _UNREACHED = frozenset({("httpx", "PoolTimeout"), ("httpcore", "PoolTimeout"), (
 _CONNECT_TIMEOUT = frozenset({("aiohttp", "ConnectionTimeoutError")})
 # What came is no HTTP. aiohttp raises that, and from it an error of an answer with a status, which no server gave.
 _GARBLED = frozenset({("aiohttp", "HttpProcessingError")})
+# What servers' frameworks take for an answer, which has its status in ``code`` where the framework is werkzeug.
+_ANSWERS = frozenset((module, "HTTPException") for module in ("starlette", "werkzeug", "aiohttp"))
+_CLOSES = frozenset({("starlette", "WebSocketException")})
+# Close codes of a WebSocket whose server has failed or has no room.
+_CLOSED_BY_SERVER = range(1011, 1015)
+# The client has gone, or sent what does not fit.
+_CLIENTS = frozenset(
+    {("starlette", "ClientDisconnect"), ("starlette", "WebSocketDisconnect"), ("fastapi", "ValidationException")}
+)
 # The request broke the protocol before it was sent, by a header for instance: whoever can write one shall open nothing.
 _CALLERS_MISTAKE = frozenset(
     (module, name) for module in ("httpx", "httpcore") for name in ("LocalProtocolError", "UnsupportedProtocol")
 )
 # A proxy that refuses the tunnel, with a status of its own: the server was not reached, and gave none.
 _PROXY = frozenset({("aiohttp", "ClientHttpProxyError")})
+# As Python's own client says it, in an OSError without a number.
+_TUNNEL = "Tunnel connection failed"
 _FAILED = frozenset(
     {
+        *_PROXY,
         ("httpx", "TransportError"),
         ("httpcore", "NetworkError"),
         ("httpcore", "TimeoutException"),
@@ -76,10 +89,17 @@ _TIMEOUTS = frozenset(
 )
 
 
-def answer_of(subject: Any, names: tuple[str, ...] = ("status_code", "status")) -> tuple[int, Any] | None:
-    """The status of a response, or of the exception that stands for one, and the object that has it."""
-    if _is_garbled(subject):
-        return None
+def answer_of(subject: Any) -> tuple[int, Any] | None:
+    """The status that the server gave, of a response or of the exception that stands for one, and the object that has
+    it. None where nobody has answered, whatever number an exception has.
+    """
+    names: tuple[str, ...] = ("status_code", "status")
+    if isinstance(subject, BaseException):
+        if _is_garbled(subject) or is_one_of(subject, _PROXY):
+            return None
+        # Databases have a ``code`` too.
+        if _has(subject, "response") or _has(subject, "headers") or isinstance(_attribute(subject, "code"), HTTPStatus):
+            names = (*names, "code")
     for one in (subject, _attribute(subject, "response")):
         for name in names:
             status = _attribute(one, name)
@@ -88,10 +108,23 @@ def answer_of(subject: Any, names: tuple[str, ...] = ("status_code", "status")) 
     return None
 
 
-def _is_garbled(subject: Any) -> bool:
-    """Whether an error was raised since what came was no HTTP."""
-    cause = subject.__cause__ if isinstance(subject, BaseException) else None
-    return cause is not None and is_one_of(cause, _GARBLED)
+def is_answered(error: BaseException) -> bool:
+    """Whether what a server's code raised is an answer to its own client, or says that it has gone: an HTTPException
+    below 500 (of Starlette, werkzeug or aiohttp's server), a failed validation. It says nothing of what the code
+    depends on.
+    """
+    if is_one_of(error, _ANSWERS):
+        answer = answer_of(error)
+        return answer is not None and answer[0] < 500
+    if is_one_of(error, _CLOSES):
+        return _attribute(error, "code") not in _CLOSED_BY_SERVER
+    return is_one_of(error, _CLIENTS)
+
+
+def _is_garbled(error: BaseException) -> bool:
+    """Whether it was raised since what came was no HTTP."""
+    cause = error.__cause__
+    return is_one_of(error, _GARBLED) or (cause is not None and is_one_of(cause, _GARBLED))
 
 
 def _attribute(subject: Any, name: str) -> Any:
@@ -100,6 +133,13 @@ def _attribute(subject: Any, name: str) -> Any:
         return getattr(subject, name, None)
     except Exception:
         return None
+
+
+def _has(subject: Any, name: str) -> bool:
+    try:
+        return hasattr(subject, name)
+    except Exception:
+        return False
 
 
 def field(headers: Any, name: str) -> str | None:
@@ -179,12 +219,21 @@ def is_mistaken(error: BaseException) -> bool:
     return is_one_of(error, _CALLERS_MISTAKE)
 
 
+def _is_neutral(error: BaseException) -> bool:
+    return is_mistaken(error) or is_answered(error)
+
+
+def _is_tunnel(error: OSError) -> bool:
+    text = error.args[0] if error.args else None
+    return isinstance(text, str) and text.startswith(_TUNNEL)
+
+
 def _connection_failed(error: BaseException) -> bool:
     if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror, socket.herror, ssl.SSLError)):
         return True
     if _is_garbled(error):
         return True
-    if isinstance(error, OSError) and error.errno in _NETWORK:
+    if isinstance(error, OSError) and (error.errno in _NETWORK or _is_tunnel(error)):
         return True
     reason = _attribute(error, "reason")
     if is_one_of(error, frozenset({("urllib", "URLError")})):
@@ -215,7 +264,7 @@ def http(
 
     def failed_error(error: BaseException) -> bool:
         answer = answer_of(error)
-        return _connection_failed(error) if answer is None else failed(answer) or is_one_of(error, _PROXY)
+        return _connection_failed(error) if answer is None else failed(answer)
 
     def failed_result(result: object) -> bool:
         answer = answer_of(result)
@@ -228,7 +277,7 @@ def http(
     return Classifier(
         failure_on=failed_error,
         failure_result=failed_result,
-        ignore=is_mistaken,
+        ignore=_is_neutral,
         unreached=_unreached,
         retry_after=retry_after,
         slow=slow,

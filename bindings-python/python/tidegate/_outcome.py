@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from ._classify import answer_of, is_one_of, timed_out
+from ._classify import answer_of, timed_out
 from ._deadline import Deadline
 from .errors import QueueClosedError, QueueEmptyError
 from .errors import _Refusal as Refused
@@ -15,28 +15,6 @@ if TYPE_CHECKING:
 
 # Later, and too late: what a server answers that had no room, or no time.
 _DROPPED = (503, 504)
-# What frameworks take for an answer, by the top of their module: nothing is imported that the application does not use.
-_ANSWERS = frozenset((module, "HTTPException") for module in ("starlette", "werkzeug", "aiohttp"))
-_CLOSES = frozenset({("starlette", "WebSocketException")})
-# Close codes of a WebSocket whose server has failed or has no room.
-_CLOSED_BY_SERVER = range(1011, 1015)
-# The client has gone, or sent what does not fit.
-_CLIENTS = frozenset(
-    {("starlette", "ClientDisconnect"), ("starlette", "WebSocketDisconnect"), ("fastapi", "ValidationException")}
-)
-
-
-def is_answered(error: BaseException) -> bool:
-    """Whether what a route raised is an answer to this one client, or says that it has gone: an HTTPException below 500
-    (of Starlette, werkzeug or aiohttp's server), a failed validation. It says nothing of what the route depends on.
-    """
-    if is_one_of(error, _ANSWERS):
-        answer = answer_of(error, ("status_code", "status", "code"))
-        return answer is not None and answer[0] < 500
-    if is_one_of(error, _CLOSES):
-        return getattr(error, "code", 1011) not in _CLOSED_BY_SERVER
-    return is_one_of(error, _CLIENTS)
-
 
 def report_error(permit: ConcurrencyPermit, error: BaseException) -> None:
     """Reports a call that raised: a refusal, a timeout and the answer of one are drops, all else says nothing."""

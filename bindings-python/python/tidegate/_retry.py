@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
-from ._classify import CancelledError
+from ._classify import CancelledError, is_answered
 from ._deadline import Deadline
 from ._functions import LAZY, is_async, not_async, refuse_lazy, wrapped
 from ._paid import Paid
@@ -429,6 +429,9 @@ def _report(throttle: ClientThrottle, error: Exception) -> None:
             refused = judged in ("failure", "unreached")
         else:
             refused = bool(matches("failure_on", chosen, error))
+        if not refused and all(map(is_answered, members(error))):
+            # Of a client of this program, and no word of the backend.
+            return
     except BaseException:
         throttle.refused()
         raise

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from ._classify import CancelledError, answer_of, failed, is_mistaken, told
+from ._classify import CancelledError, answer_of, failed, is_answered, is_mistaken, told
 from ._functions import function
 from ._tidegate import Classifier
 from .errors import (
@@ -165,16 +165,16 @@ def is_transient(error: BaseException) -> bool:
     """Whether the dependency failed: what is retried unless ``retry_on`` says otherwise.
 
     An HTTP status of 429 or from 500 on, a timeout, a lost connection, and what is not known; not another status, not
-    tidegate's own refusals, not what a program's mistake looks like. A group is, where all of its members are: what the
-    others fail by will come again.
+    an answer to this program's own client, not tidegate's own refusals, not what a program's mistake looks like. A
+    group is, where all of its members are: what the others fail by will come again.
     """
     return all(map(_is_transient, members(error)))
 
 
 def _is_transient(error: BaseException) -> bool:
-    if _is_own(error) or is_mistaken(error):
+    if _is_own(error) or is_mistaken(error) or is_answered(error):
         return False
-    answer = _answer(error)
+    answer = answer_of(error)
     if answer is not None:
         return failed(answer)
     return not isinstance(error, _MISTAKES)
@@ -199,11 +199,6 @@ def is_wrong_call(error: BaseException) -> bool:
     return True
 
 
-def _answer(error: object) -> tuple[int, Any] | None:
-    """The HTTP status, and the object that has it, for errors of httpx, requests, aiohttp, urllib and their like."""
-    return answer_of(error, ("status_code", "status", "code"))
-
-
 def retry_after(error: object, most: float, now: float | None = None) -> float | None:
     """Seconds, at most ``most``, until the server, or another part of this program, wants the next call.
 
@@ -222,7 +217,7 @@ def _retry_after(error: object, most: float, now: float | None) -> float | None:
             own = own.total_seconds()
         if isinstance(own, (int, float)) and not isinstance(own, bool):
             return None if math.isnan(own) else float(max(0.0, min(own, most)))
-        answer = _answer(error)
+        answer = answer_of(error)
         return None if answer is None else told(answer, most, now)
     except Exception:
         # Whatever a property or a headers object does: it tells nothing.

@@ -8,7 +8,6 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Protocol
 
-from ._outcome import is_answered
 from ._tidegate import Permit
 
 _Message = MutableMapping[str, Any]
@@ -40,13 +39,8 @@ def returned(permit: Held, result: Any) -> Any:
 
 
 def raised(permit: Held, error: BaseException) -> None:
-    """Reports a call that has raised. What a route answers to this one client, and a client that has gone, says nothing
-    of what a breaker guards.
-    """
-    if isinstance(permit, Permit) and is_answered(error):
-        permit.ignore()
-    else:
-        permit.__exit__(type(error), error, error.__traceback__)
+    """Reports a call that has raised."""
+    permit.__exit__(type(error), error, error.__traceback__)
 
 
 def is_sent_later(result: Any) -> bool:

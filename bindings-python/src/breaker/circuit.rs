@@ -67,8 +67,9 @@ use tidegate::breaker::{self as core, Classified, Outcome};
 ///     ConfigError: a value outside what is allowed (a ValueError); TypeError: a wrong type; ArenaError: the scope
 ///     cannot be used, or holds another object of that name.
 ///
-/// Never a failure: tidegate's own refusals (ignored), and what is no Exception, such as a cancelled task, Ctrl-C or a
-/// closed generator (released). Windows, slow calls and half-open follow Resilience4j.
+/// Never a failure: tidegate's own refusals, an HTTPException below 500 that no `failure_on` names (ignored), and what
+/// is no Exception, such as a cancelled task, Ctrl-C or a closed generator (released). Windows, slow calls and
+/// half-open follow Resilience4j.
 ///
 /// All methods may be called from any thread and any event loop at the same time; none blocks.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]

@@ -6,6 +6,7 @@ use crate::python::{self, Function};
 use pyo3::exceptions::{PyBaseException, PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::type_object::PyTypeInfo;
 use pyo3::types::{PyList, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::time::Duration;
@@ -64,9 +65,10 @@ impl Verdict {
 ///
 /// The first that fits: what is no Exception (a cancelled task, Ctrl-C) and a cancelled future are "cancelled";
 /// tidegate's own refusals and `ignore` are "ignore"; `unreached`; `failure_on` or `failure_result` are "failure";
-/// unless that names it, a TypeError of the call itself (a wrong argument) is "ignore"; `slow`; the rest is a
-/// "success", for the dependency did answer. An ExceptionGroup of which no filter takes notice is what the worst of its
-/// members is.
+/// unless that names it, a TypeError of the call itself (a wrong argument) is "ignore", and so is what a server's code
+/// answers to its own client: an HTTPException below 500 of Starlette, werkzeug or aiohttp, a failed validation, a
+/// client that has gone; `slow`; the rest is a "success", for the dependency did answer. An ExceptionGroup of which no
+/// filter takes notice is what the worst of its members is.
 ///
 /// Args:
 ///     failure_on: the exceptions that are failures: a class, a function of the exception, or several of these
@@ -143,7 +145,7 @@ impl Classifier {
     ) -> PyResult<Self> {
         let slow = SETTINGS.field("slow_call_duration");
         Ok(Self {
-            failure_on: filter("failure_on", filters.failure_on, true)?,
+            failure_on: filter("failure_on", filters.failure_on, true)?.filter(|filter| !is_default(filter)),
             failure_result: filter("failure_result", filters.failure_result, false)?,
             slow_result: filter("slow", filters.slow, false)?,
             ignore: filter("ignore", filters.ignore, true)?,
@@ -225,8 +227,8 @@ impl Classifier {
         }
         match &self.failure_on {
             Some(filter) if matches("failure_on", filter.bind(py), error)? => self.failure(error),
-            // No call was made that anybody could have answered.
-            _ if is_wrong_call(error)? => Ok(Verdict::Report(Outcome::Ignore)),
+            // No call was made that anybody could have answered; or its maker answers a client of its own.
+            _ if is_wrong_call(error)? || is_answered(error)? => Ok(Verdict::Report(Outcome::Ignore)),
             Some(_) => Ok(Verdict::Report(Outcome::Success)),
             None => self.failure(error),
         }
@@ -324,6 +326,12 @@ fn is_wrong_call(error: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(error.is_instance_of::<PyTypeError>() && IS_WRONG_CALL.call(error.py(), (error,))?.is_truthy()?)
 }
 
+/// Whether it is an answer of this program to its own client, or says that the client has gone.
+fn is_answered(error: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static IS_ANSWERED: Function = Function::new("tidegate._classify", "is_answered");
+    Ok(python::is_foreign(error) && IS_ANSWERED.call(error.py(), (error,))?.is_truthy()?)
+}
+
 fn told(verdict: &Verdict) -> (&'static str, Option<f64>) {
     let wait = if let Verdict::RetryAfter(wait) = verdict { Some(wait.as_secs_f64()) } else { None };
     (verdict.outcome(), wait)
@@ -348,6 +356,13 @@ fn matches(field: &str, filter: &Bound<'_, PyAny>, subject: &Bound<'_, PyAny>) -
         return subject.is_instance(filter);
     }
     asked(field, filter, subject)?.is_truthy()
+}
+
+/// Whether it is the default, spelt out: it names no exception in particular.
+fn is_default(filter: &Py<PyAny>) -> bool {
+    Python::attach(|py| {
+        [PyException::type_object(py), PyBaseException::type_object(py)].iter().any(|all| filter.is(all))
+    })
 }
 
 /// What a function of the user's says of this exception or result.

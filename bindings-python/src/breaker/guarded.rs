@@ -15,20 +15,10 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 static RETURNED: Function = Function::new("tidegate._sent", "returned");
-static RAISED: Function = Function::new("tidegate._sent", "raised");
-
-/// Whether its class is not one of the interpreter's own, as most results' and many exceptions' are: what a framework
-/// makes has to be asked for.
-fn is_foreign(value: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: a type is alive as long as its instance, and flags are plain bits.
-    #[allow(unsafe_code)]
-    let flags = unsafe { pyo3::ffi::PyType_GetFlags(value.get_type_ptr()) };
-    flags & pyo3::ffi::Py_TPFLAGS_HEAPTYPE != 0
-}
 
 /// Whether it may be a response of Starlette's, which may be sent later: what all of those have.
 fn may_be_sent_later(result: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(is_foreign(result) && result.hasattr(intern!(result.py(), "init_headers"))?)
+    Ok(python::is_foreign(result) && result.hasattr(intern!(result.py(), "init_headers"))?)
 }
 
 /// A function that runs under a circuit breaker.
@@ -62,12 +52,7 @@ impl Guarded {
             }
             Ok(result) => breaker.returned(permit, result),
             Err(error) => {
-                let raised = errors::raised(py, &error)?;
-                if is_foreign(&raised) {
-                    RAISED.call(py, (Permit::new(self.breaker.clone_ref(py), permit), &raised))?;
-                } else {
-                    breaker.report_error(permit, &raised, None)?;
-                }
+                breaker.report_error(permit, &errors::raised(py, &error)?, None)?;
                 Err(error)
             }
         }
