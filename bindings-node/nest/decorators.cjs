@@ -1,13 +1,12 @@
 'use strict';
 
-const { Inject } = require('@nestjs/common');
+const { Inject, UseFilters, applyDecorators } = require('@nestjs/common');
 const { Limit } = require('../http/limit.cjs');
 const { nameFrom } = require('../http/names.cjs');
 const check = require('../lib/check.cjs');
+const { LIMITS, SKIPS } = require('./marks.cjs');
+const { LimitsNeedModule } = require('./presence.cjs');
 const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
-
-const LIMITS = 'tidegate:limits';
-const SKIPS = 'tidegate:skips';
 
 /**
  * Adds to a list on the method, or on the class where the decorator stands there. `make` gets the place, and which of
@@ -27,7 +26,8 @@ function add(metadata, make) {
 function RateLimit(rate, options = {}) {
   // Here, so that a mistake shows where it stands; every application makes its own, where it says.
   Limit.check(rate, options);
-  return add(LIMITS, (place, nth) => ({ rate, options, place, objectName: objectName(options.name, place, nth) }));
+  const limit = (place, nth) => ({ rate, options, place, objectName: objectName(options.name, place, nth) });
+  return applyDecorators(add(LIMITS, limit), UseFilters(LimitsNeedModule));
 }
 
 /**
@@ -49,19 +49,10 @@ const InjectBreaker = (name) => Inject(getBreakerToken(name));
 const InjectConcurrencyLimiter = (name) => Inject(getConcurrencyLimiterToken(name));
 const InjectBoundedQueue = (name) => Inject(getBoundedQueueToken(name));
 
-/** What the decorators left on a method or class (a class inherits). */
-const limitsOn = (target) => Reflect.getMetadata(LIMITS, target) ?? [];
-const skipsOn = (target) => Reflect.getMetadata(SKIPS, target) ?? [];
-
-const hasOwnLimits = (controller, handler) => limitsOn(handler).length + limitsOn(controller).length > 0;
-
 module.exports = {
   InjectBoundedQueue,
   InjectBreaker,
   InjectConcurrencyLimiter,
   RateLimit,
   SkipRateLimit,
-  hasOwnLimits,
-  limitsOn,
-  skipsOn,
 };

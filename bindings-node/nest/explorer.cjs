@@ -1,7 +1,8 @@
 'use strict';
 
-const { hasOwnLimits } = require('./decorators.cjs');
 const { translateGuards } = require('./guarded.cjs');
+const { classesOf, limitedMethods } = require('./marks.cjs');
+const { verifyGuarded } = require('./presence.cjs');
 const { translated } = require('./refusals.cjs');
 const { rememberUpgrades } = require('./upgrades.cjs');
 
@@ -32,9 +33,12 @@ class TidegateExplorer {
         context.getType() === 'http' ? translated(this.#registry, error, context) : error;
       translateGuards(this.#modules, translate);
     }
-    for (const { controllers, providers } of this.#modules.values()) {
-      for (const { metatype } of [...controllers.values(), ...providers.values()]) {
-        if (typeof metatype?.prototype === 'object' && metatype.prototype !== null) this.#explore(metatype);
+    for (const module of this.#modules.values()) {
+      for (const metatype of classesOf(module)) {
+        for (const method of limitedMethods(metatype)) {
+          verifyGuarded(metatype, method);
+          this.#registry.planOf(metatype, method);
+        }
       }
     }
   }
@@ -47,22 +51,6 @@ class TidegateExplorer {
   /** What the application does at its end (onModuleDestroy) is done, and its servers still listen. */
   beforeApplicationShutdown() {
     this.#registry.close();
-  }
-
-  /** Its methods and those that it inherits, as far as a decorator of ours stands there. */
-  #explore(metatype) {
-    const seen = new Set(['constructor']);
-    for (
-      let type = metatype.prototype;
-      type !== null && type !== Object.prototype;
-      type = Object.getPrototypeOf(type)
-    ) {
-      for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(type))) {
-        if (seen.has(name)) continue;
-        seen.add(name);
-        if (typeof value === 'function' && hasOwnLimits(metatype, value)) this.#registry.planOf(metatype, value);
-      }
-    }
   }
 }
 

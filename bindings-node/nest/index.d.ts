@@ -220,7 +220,8 @@ export class TidegateExceptionFilter implements ExceptionFilter {
 }
 
 /**
- * A limit on a route, or on a controller (then one for all its routes). Several add up, all or nothing.
+ * A limit on a route, or on a controller (then one for all its routes). Several add up, all or nothing. An application
+ * without TidegateModule, or with one on a gateway that no guard stands over, does not start.
  * @throws RangeError | TypeError where it stands, for a rate or option outside what is allowed
  */
 export function RateLimit(rate: Rate, options?: RateLimitOptions): MethodDecorator & ClassDecorator;

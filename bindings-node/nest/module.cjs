@@ -1,6 +1,6 @@
 'use strict';
 
-const { Module, Scope } = require('@nestjs/common');
+const { Inject, Module, Optional, Scope } = require('@nestjs/common');
 const { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, HttpAdapterHost, ModulesContainer } = require('@nestjs/core');
 const { entries } = require('../http/options.cjs');
 const check = require('../lib/check.cjs');
@@ -167,6 +167,12 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
 }
 
 class TidegateModule {
+  constructor(explorer) {
+    if (explorer === undefined) {
+      throw check.valueError('TidegateModule: import what forRoot() or forRootAsync(…) gives, not the class itself');
+    }
+  }
+
   static forRoot(options = {}) {
     const { guard, filter, ...rest } = options;
     return dynamicModule({ guard, filter }, [{ provide: TIDEGATE_OPTIONS, useValue: rest }], rest);
@@ -191,5 +197,7 @@ class TidegateModule {
   }
 }
 Module({})(TidegateModule);
+Optional()(TidegateModule, undefined, 0);
+Inject(TidegateExplorer)(TidegateModule, undefined, 0);
 
 module.exports = { TidegateModule };

@@ -11,9 +11,9 @@ const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
 const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
 const { Limit } = require('../http/limit.cjs');
 const { Plan } = require('../http/plan.cjs');
-const { limitsOn, skipsOn } = require('./decorators.cjs');
 const { isExempt } = require('./call.cjs');
 const { httpException } = require('./exception.cjs');
+const { limitsOn, skipsOn } = require('./marks.cjs');
 
 const OPTIONS = [
   ...['limits', 'breakers', 'queues', 'concurrency', 'scope', 'onConflict', 'overloadStatus', 'exempt'],

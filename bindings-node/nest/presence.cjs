@@ -1,0 +1,71 @@
+'use strict';
+// @RateLimit where nothing would limit: in an application that does not import TidegateModule, over a gateway without a
+// guard.
+
+const { Catch, Inject, Injectable, Optional } = require('@nestjs/common');
+const { ModulesContainer } = require('@nestjs/core');
+const check = require('../lib/check.cjs');
+const { classesOf, limitedMethods, limitsOn } = require('./marks.cjs');
+const { TidegateRegistry } = require('./registry.cjs');
+
+class Nothing {
+  static [Symbol.hasInstance]() {
+    return false;
+  }
+}
+
+/**
+ * Stands where @RateLimit does, as a filter of nothing: Nest makes it when the application starts, whatever calls it is
+ * for, and a request never meets it.
+ */
+class LimitsNeedModule {
+  constructor(registry, modules) {
+    if (registry !== undefined) return;
+    const [first, ...others] = placesIn(modules);
+    const more = others.length > 0 ? ` and ${others.length} more` : '';
+    throw check.valueError(
+      `@RateLimit on ${first ?? 'a method'}${more}: this application does not import TidegateModule, so nothing ` +
+        'would be limited; add TidegateModule.forRoot() to the imports of its root module, or of the testing module',
+    );
+  }
+
+  catch(error) {
+    throw error;
+  }
+}
+Injectable()(LimitsNeedModule);
+Catch(Nothing)(LimitsNeedModule);
+Optional()(LimitsNeedModule, undefined, 0);
+Inject(TidegateRegistry)(LimitsNeedModule, undefined, 0);
+Inject(ModulesContainer)(LimitsNeedModule, undefined, 1);
+
+/** Where @RateLimit stands in the application. */
+function placesIn(modules) {
+  const places = new Set();
+  for (const module of modules.values()) {
+    for (const metatype of classesOf(module)) {
+      for (const method of limitedMethods(metatype)) {
+        for (const { place } of [...limitsOn(method), ...limitsOn(metatype)]) places.add(place);
+      }
+    }
+  }
+  return places;
+}
+
+/** Nest's own names: a method that takes messages of sockets, and the guards over a method or class. */
+const MESSAGES = 'websockets:message_mapping';
+const GUARDS = '__guards__';
+
+const isGuarded = (target) => (Reflect.getMetadata(GUARDS, target) ?? []).length > 0;
+
+/** Nest applies no global guard to gateways; one that has a guard may call ours from there. */
+function verifyGuarded(metatype, method) {
+  if (!Reflect.hasMetadata(MESSAGES, method) || isGuarded(method) || isGuarded(metatype)) return;
+  const [{ place }] = [...limitsOn(method), ...limitsOn(metatype)];
+  throw check.valueError(
+    `@RateLimit on ${place}: Nest applies no global guard to gateways, so nothing would be limited; ` +
+      `put @UseGuards(TidegateGuard) on ${metatype.name}`,
+  );
+}
+
+module.exports = { LimitsNeedModule, verifyGuarded };
