@@ -1911,13 +1911,15 @@ export class ManualClock {
 }
 
 /**
- * A manual clock that stands where `Date` stands, for tests under the fake timers of jest, vitest, sinon or node:test:
- * they move `Date`, and no clock of a native library. `TidegateStore` and `TidegateThrottlerStorage` follow it by
- * themselves; with other objects call `follow()` after moving `Date`.
+ * A manual clock that goes as `Date` goes, for tests under the fake timers of jest, vitest, sinon or node:test: they
+ * move `Date`, and no clock of a native library. `TidegateStore` and `TidegateThrottlerStorage` follow it by
+ * themselves; with other objects call `follow()` after moving `Date`. Its `nowNs` counts from the year 1800, so that
+ * dates before 1970 move it too; before 1800 and from 2384 on it stands still.
+ * @throws TypeError where `Date.now` was replaced by what gives no number
  */
 export class DateClock extends ManualClock {
   constructor();
-  /** Moves it to where Date is now; backwards too. */
+  /** Moves it to where Date is now; backwards too. @throws TypeError as the constructor */
   follow(): void;
 }
 

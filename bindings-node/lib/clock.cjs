@@ -135,18 +135,29 @@ function sleep(waitMs, manual, signal, other = undefined) {
 const { setImmediate: soon } = globalThis;
 const turn = () => new Promise((resolve) => soon(resolve));
 
-/**
- * A manual clock that stands where Date stands: for tests under fake timers, which move Date and no clock of a native
- * library.
- */
+/** Where a DateClock begins to count, so that dates before 1970 move it too, and the last date that it tells apart. */
+const FIRST_MS = Date.UTC(1800, 0, 1);
+const LAST_MS = FIRST_MS + 2 ** 64 / 1e6;
+
+/** Nanoseconds from the first to now, as Date has it: at an end for what lies beyond. */
+function dateNs() {
+  const ms = Date.now();
+  if (typeof ms !== 'number' || Number.isNaN(ms)) {
+    throw check.typeError(`DateClock: Date.now() must give milliseconds, got ${check.show(ms)}`);
+  }
+  if (ms >= LAST_MS) return (1n << 64n) - 1n;
+  return ms <= FIRST_MS ? 0n : BigInt(Math.round((ms - FIRST_MS) * 1000)) * 1000n;
+}
+
+/** A manual clock that goes as Date goes: for tests under fake timers, which move no clock of a native library. */
 class DateClock extends ManualClock {
   constructor() {
-    super(BigInt(Date.now()) * 1_000_000n);
+    super(dateNs());
   }
 
   /** Moves it to where Date is now. A drop-in that is given one does so before each of its calls. */
   follow() {
-    const ns = BigInt(Date.now()) * 1_000_000n;
+    const ns = dateNs();
     if (ns !== this.nowNs) this.setNs(ns);
   }
 }

@@ -361,8 +361,9 @@ def test_costs_that_are_no_whole_numbers(wall: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
-def test_a_clock_that_follows_time(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1_700_000_000.0]
+@pytest.mark.parametrize("begin", [1_700_000_000.0, 0.0, -1e9, -5_364_662_400.0, -150.0])
+def test_a_clock_that_follows_time(strategy: str, begin: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [begin]
     monkeypatch.setattr(time, "time", lambda: now[0])
     storage: Any = storage_from_string("tidegate://?clock=time.time")
     limiter, limit = STRATEGIES[strategy](storage), limits.RateLimitItemPerMinute(2)

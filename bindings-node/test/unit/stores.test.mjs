@@ -101,6 +101,46 @@ test('both follow fake timers by a DateClock', async (t) => {
   assert.deepEqual(await blocked(3), [false, false, true]);
 });
 
+test('a DateClock moves with every date, before 1970 too, and stands still beyond its years', async (t) => {
+  const first = Date.UTC(1800, 0, 1);
+  const last = Date.UTC(2383, 11, 31);
+  for (const now of [-1, 0, first, -1e12, first - 1, last, -8.64e15, 8.64e15]) {
+    t.mock.method(Date, 'now', () => at);
+    let at = now;
+    const store = new TidegateStore({ clock: new DateClock() });
+    store.init({ windowMs: 2500 });
+    const storage = new TidegateThrottlerStorage({ clock: new DateClock() });
+    const hits = async () => [store.increment('a').totalHits, (await storage.increment('k', 2500, 1, 0, '')).isBlocked];
+    assert.deepEqual([await hits(), await hits()], [[1, false], [2, true]], `${now}`);
+    at += 2500;
+    const isMoved = now >= first - 2500 && now <= last;
+    const isCut = now < first && isMoved;
+    if (!isCut) assert.deepEqual(await hits(), isMoved ? [1, false] : [3, true], `${now}`);
+    // A step back is no end of the world.
+    at = now - 1000;
+    await hits();
+    t.mock.restoreAll();
+  }
+});
+
+test('a Date that gives no number is a mistake that names it', (t) => {
+  for (const value of [undefined, NaN, 7n, '7']) {
+    t.mock.method(Date, 'now', () => value);
+    assert.throws(() => new DateClock(), {
+      name: 'TypeError',
+      message: /^DateClock: Date\.now\(\) must give milliseconds, got /,
+    });
+    t.mock.restoreAll();
+  }
+  t.mock.method(Date, 'now', () => 1.5);
+  const clock = new DateClock();
+  t.mock.restoreAll();
+  t.mock.method(Date, 'now', () => 2.25);
+  const before = clock.nowNs;
+  clock.follow();
+  assert.equal(clock.nowNs - before, 750_000n);
+});
+
 test('a key taken back to zero keeps its window, whatever hits it again', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
   for (const { clock, store } of [storeOf(60_000), storeOf(2500)]) {

@@ -36,6 +36,13 @@ _MOST_SLIDING = 2**18 - 1
 _MOST_LOGGED = 4096
 # By which part of its length a fixed window ends early at most, on a clock that tests move.
 _EARLY = 2**-14
+# Where a clock that follows time.time begins to count, the year 1800: dates before 1970 move it too.
+_FIRST_NS = -5_364_662_400 * 10**9
+
+
+def _time_ns() -> int:
+    """Nanoseconds from the first to now, as ``time.time`` has it; at an end for what lies before 1800 or after 2384."""
+    return min(max(0, round(time.time() * 1e9) - _FIRST_NS), 2**64 - 1)
 
 
 class _Count(int):
@@ -83,7 +90,7 @@ class _Tables:
         if isinstance(clock, str):
             if clock not in ("time", "time.time"):
                 raise ConfigurationError(f'tidegate: clock must be "time.time" or a ManualClock, got {clock!r}')
-            clock = ManualClock(max(0, round(time.time() * 1e9)))
+            clock = ManualClock(_time_ns())
         self._clock = clock
         if clock is not None and self.place != "process":
             message = f"clock: the scope {self.place!r} has a clock of its own; leave clock out"
@@ -98,7 +105,7 @@ class _Tables:
     def _follow(self) -> None:
         if self._follows and self._clock is not None:
             # As libraries for tests replace it.
-            self._clock.set_ns(max(0, round(time.time() * 1e9)))
+            self._clock.set_ns(_time_ns())
 
     def _table(self, at: tuple[Any, ...], make: Callable[[], T]) -> T:
         self._follow()
