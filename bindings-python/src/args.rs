@@ -17,8 +17,32 @@ pub(crate) fn seconds(ns: u64) -> f64 {
     if ns == NEVER { f64::INFINITY } else { ns as f64 / 1e9 }
 }
 
+/// Python's seconds as nanoseconds of the core, up, so that nothing ends before its time; what no clock can say is the
+/// nearest that one can. What [`seconds`] gives comes back, and the error of floats is no part of a number.
+pub(crate) fn nanoseconds(secs: f64) -> u64 {
+    whole_ns(secs, f64::ceil)
+}
+
+fn whole_ns(secs: f64, otherwise: fn(f64) -> f64) -> u64 {
+    // Of a number that came of a few steps with floats, as a part of it: 2^-50.
+    const NOISE: f64 = 4.0 * f64::EPSILON;
+    let ns = secs * 1e9;
+    let nearest = ns.round();
+    // `as` saturates: `math.inf` becomes NEVER.
+    (if (ns - nearest).abs() <= ns * NOISE { nearest } else { otherwise(ns) }) as u64
+}
+
 /// A span of time from a float, an int or a `timedelta`. `None` means "no end" (`math.inf`).
 pub(crate) fn span(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+    span_as(field, value, nanoseconds)
+}
+
+/// What has passed on a clock that tests move: as [`finite`], and no nanosecond more, so that nothing is over early.
+pub(crate) fn passed(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    span_as(field, value, |secs| whole_ns(secs, f64::floor))?.ok_or_else(|| endless(field, value))
+}
+
+fn span_as(field: &str, value: &Bound<'_, PyAny>, ns: fn(f64) -> u64) -> PyResult<Option<Duration>> {
     let py = value.py();
     if let Ok(delta) = value.cast::<PyDelta>() {
         // The longest are more microseconds than 64 bits hold.
@@ -35,17 +59,20 @@ pub(crate) fn span(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Dur
     if secs == f64::INFINITY {
         return Ok(None);
     }
-    let ns = (secs * 1e9).round();
-    if ns >= u64::MAX as f64 {
+    let ns = ns(secs);
+    if ns == NEVER {
         return Err(config(py, format!("{field}: {secs} seconds are more than 584 years; math.inf means \"no end\"")));
     }
-    Ok(Some(Duration::from_nanos(ns as u64)))
+    Ok(Some(Duration::from_nanos(ns)))
 }
 
 /// A span that must end.
 pub(crate) fn finite(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    span(field, value)?
-        .ok_or_else(|| config(value.py(), format!("{field}: must be a finite number of seconds, got inf")))
+    span(field, value)?.ok_or_else(|| endless(field, value))
+}
+
+fn endless(field: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    config(value.py(), format!("{field}: must be a finite number of seconds, got inf"))
 }
 
 /// `retry_after=`: seconds that are told whatever the rate.

@@ -1,6 +1,6 @@
 //! `ManualClock`, and the clock argument of every constructor.
 
-use crate::args::{count, finite};
+use crate::args::{count, passed};
 use pyo3::prelude::*;
 
 /// A clock that moves only when told to, for tests.
@@ -21,7 +21,7 @@ impl ManualClock {
 
     /// Moves forward by `seconds` (a float, an int or a timedelta).
     fn advance(&self, seconds: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.0.advance(finite("seconds", seconds)?);
+        self.0.advance(passed("seconds", seconds)?);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What the refusals in `tidegate/errors.py` say: the core's texts.
 
+use crate::args::nanoseconds;
 use crate::breaker::views::Trip;
-use crate::limit::decision::nanoseconds;
 use pyo3::prelude::*;
 use std::time::Duration;
 use tidegate::refusal::{Again, Refusal};

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import random
 from typing import Any
 
 import pytest
 import tidegate
-from tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, HostScope, RateLimiter, TokenBucket
+from tidegate import (
+    BoundedQueue,
+    CircuitBreaker,
+    ConcurrencyLimiter,
+    Deadline,
+    HostScope,
+    ManualClock,
+    RateLimiter,
+    TokenBucket,
+)
+from tidegate._time import span_ns
+from tidegate.headers import retry_after_seconds
 
 
 @pytest.mark.parametrize(
@@ -86,6 +99,32 @@ def test_another_process_declared_other_settings() -> None:
     with pytest.raises(tidegate.ArenaError, match='on_conflict="keep" .* or on_conflict="apply"'):
         tidegate.TokenBucket("6/s", scope="process:arguments", name="x")
     assert first.burst == 5
+
+
+def test_spans_are_rounded_up_and_a_clock_down() -> None:
+    """By a nanosecond at most, and never by what floats cannot say."""
+    clock = ManualClock()
+    for seconds, ns in [(1.4e-9, 1), (1.6e-9, 1), (0.3, 300_000_000), (0.1 + 0.2, 300_000_000), (1 / 3, 333_333_333)]:
+        before = clock.now_ns
+        clock.advance(seconds)
+        assert clock.now_ns - before == ns, seconds
+    for seconds, ns in [(1.4e-9, 2), (1.6e-9, 2), (0.3, 300_000_000), (0.1 + 0.2, 300_000_000), (1 / 3, 333_333_334)]:
+        assert span_ns(seconds) == ns
+        deadline = Deadline.after(seconds, clock=clock)
+        clock.set_ns(clock.now_ns + ns - 1)
+        assert not deadline.expired
+        clock.set_ns(clock.now_ns + 1)
+        assert deadline.expired
+    assert span_ns(None) == span_ns(math.inf) == span_ns(1e300) == math.inf
+    source = random.Random(9)
+    for _ in range(2000):
+        ns = source.randrange(2 ** source.randrange(1, 50))
+        assert span_ns(ns / 1e9) == ns
+        before = clock.now_ns
+        clock.advance(ns / 1e9)
+        assert clock.now_ns - before == ns
+    for told, seconds in [(1.0, 1), (1.0000000004, 2), (1.0000000000000002, 1), (math.nextafter(3, 0), 3)]:
+        assert retry_after_seconds(told) == seconds, told
 
 
 def test_who_was_called_is_named() -> None:

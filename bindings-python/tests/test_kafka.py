@@ -452,6 +452,7 @@ def test_lag_of_other_things() -> None:
         Lag(SimpleNamespace())
     with pytest.raises(ConfigError, match="every"):
         Lag(SimpleNamespace(get_watermark_offsets=None), every=0)
+    assert math.isnan(Lag(SimpleNamespace(end_offsets=None), every=math.inf)())
 
 
 def test_without_a_client() -> None:

@@ -5,6 +5,7 @@ applications.
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import random
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+import freezegun
 import limits
 import limits.aio.storage
 import limits.aio.strategies
@@ -273,16 +275,16 @@ def test_options_of_the_uri() -> None:
     storage.incr("k", 60)
     storage.acquire_entry("k", 10, 60)
     tables = storage._do._tables
-    assert [table.max_keys for table in (*tables.counters(), *tables.logs())] == [500, 100]
+    assert [table.max_keys for table in tables.all()] == [500, 100]
 
 
 def test_memory_is_fixed_under_a_flood(wall: ManualClock) -> None:
     storage = ours(wall, "tidegate://?max_keys=1000")
     storage.incr("real", 60, 5)
-    memory = [table.memory for table in storage._do._tables.counters()]
+    memory = [table.memory for table in storage._do._tables.all()]
     for n in range(20_000):
         storage.incr(f"flood{n}", 60)
-    assert [table.memory for table in storage._do._tables.counters()] == memory
+    assert [table.memory for table in storage._do._tables.all()] == memory
     assert storage.get("real") == 5, "a live count is kept"
 
 
@@ -400,6 +402,66 @@ def test_a_window_on_a_clock_of_tests_is_over_when_its_time_is(strategy: str, mo
                     assert 0 <= left - length / 2 < 1e-4 * length
                     now[0] -= length / 2
                 now[0] += length * (2 if strategy == "sliding-window-counter" else 1)
+
+
+LENGTHS = [1, 60, 3600, 86_400, 30 * 86_400]
+
+
+@pytest.mark.parametrize("strategy", ["fixed-window", "moving-window"])
+def test_a_window_on_a_clock_of_tests_is_over_no_earlier(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = random.Random(strategy)
+    now = [0.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    for length in LENGTHS:
+        limit = limits.RateLimitItemPerSecond(2, length)
+        for begin in (0.0, 1_700_000_000.0, *(source.uniform(1e9, 2e9) for _ in range(20))):
+            now[0] = begin
+            storage: Any = storage_from_string("tidegate://?clock=time.time&max_keys=10")
+            limiter = STRATEGIES[strategy](storage)
+            assert [limiter.hit(limit) for _ in range(3)] == [True, True, False]
+            for left in (length * 1e-4, length * 2**-14, length * 1e-6, 1e-6):
+                now[0] = begin + length - left
+                assert not limiter.test(limit) and not limiter.hit(limit), (length, begin, left)
+            assert limiter.get_window_stats(limit).remaining == 0
+            now[0] = begin + length
+            assert limiter.get_window_stats(limit).remaining == 2, (length, begin)
+            assert limiter.test(limit) and [limiter.hit(limit) for _ in range(3)] == [True, True, False]
+
+
+def test_a_frozen_minute_lasts_a_minute() -> None:
+    with freezegun.freeze_time("2026-01-01 00:00:00.1") as frozen:
+        limiter = FixedWindowRateLimiter(storage_from_string("tidegate://?clock=time.time"))
+        limit = limits.RateLimitItemPerMinute(1)
+        for _ in range(3):
+            assert limiter.hit(limit)
+            frozen.tick(59.9999)
+            assert not limiter.hit(limit)
+            frozen.tick(0.0001)
+
+
+def test_windows_on_a_clock_of_tests_keep_to_their_room_and_to_their_threads(wall: ManualClock) -> None:
+    storage = ours(wall, "tidegate://?max_keys=50")
+    for n in range(2000):
+        storage.incr(f"k{n}", 60)
+    assert len(storage._do._tables.ends._ends) == 50
+    # Those without room end by their table.
+    wall.advance(60.01)
+    assert storage.incr("late", 60) == 1 and storage.get_expiry("late") == time.time() + 60
+    limiter, limit = FixedWindowRateLimiter(ours(wall)), limits.RateLimitItemPerMinute(100)
+    for _ in range(20):
+        threads = [Thread(lambda: sum(limiter.hit(limit, "u") for _ in range(50))) for _ in range(4)]
+        assert sum(thread.finish() for thread in threads) == 100
+        wall.advance(60)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_counts_on_a_clock_of_tests_whatever_another_thread_held(wall: ManualClock) -> None:
+    storage = ours(wall)
+    with storage._do._tables.ends._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(storage.incr("k", 60) != 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_flask_limiter_s_command(tmp_path: Any) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from ._classify import field
-from ._time import clock_of, now_ns, timeout_seconds
+from ._time import clock_of, now_ns, span_ns, timeout_seconds
 from ._tidegate import ManualClock
 
 _GRPC = "grpc-timeout"
@@ -63,8 +63,7 @@ class Deadline:
     def _after(cls, seconds: float | None, clock: ManualClock | None) -> Deadline:
         made = cls.__new__(cls)
         made._clock = clock
-        ns = math.inf if seconds is None else seconds * 1e9
-        made._due_ns = ns if math.isinf(ns) else now_ns(clock) + round(ns)
+        made._due_ns = now_ns(clock) + span_ns(seconds)
         return made
 
     @classmethod

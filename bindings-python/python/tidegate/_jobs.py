@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ._time import LONGEST_WAIT, POLL, now_ns
+from ._time import LONGEST_WAIT, POLL, now_ns, span_ns
 from ._tidegate import BoundedQueue, ManualClock, Outflow
 from .errors import QueueClosedError, QueueEmptyError, QueueFullError
 
@@ -121,7 +121,7 @@ class Jobs:
         self._waiting: OrderedDict[Any, None] = OrderedDict()
         self._active: set[Any] = set()
         # By when they are due.
-        self._retrying: list[tuple[int, int, Any]] = []
+        self._retrying: list[tuple[float, int, Any]] = []
         self._ends = {DONE: 0, FAILED: 0, DEAD: 0}
         self._accepted = self._withdrawn = self._retries = self._timed_out = self._stuck = self._rejected = 0
         # Workers that have a job, or look for one.
@@ -274,7 +274,7 @@ class Jobs:
             self._take_room()
             self._retries += 1
             job.error = error
-            due = now_ns(self._clock) + round(wait * 1e9)
+            due = now_ns(self._clock) + span_ns(wait)
             heapq.heappush(self._retrying, (due, next(self._numbers), job))
             return True
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ._log import log
 from ._tidegate import ManualClock
-from ._time import clock_of, limit_seconds, now_ns
+from ._time import clock_of, limit_seconds, now_ns, span_ns
 
 _Key = tuple[str, int]
 
@@ -44,7 +44,7 @@ class Lag:
                 f"consumer: expected a consumer of confluent-kafka or aiokafka, got {type(consumer).__name__}"
             )
         self._consumer = consumer
-        self._every_ns = math.ceil((limit_seconds("every", every) or math.inf) * 1e9)
+        self._every_ns = span_ns(limit_seconds("every", every))
         self._timeout = limit_seconds("timeout", timeout)
         self._clock = clock_of(clock)
         self._lock = threading.Lock()

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._log import log
 from ._tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ManualClock
-from ._time import clock_of, now_ns, timeout_seconds
+from ._time import clock_of, now_ns, span_ns, timeout_seconds
 from .errors import ConfigError
 
 # What is read of a source: whether to pause, given whether it is paused.
@@ -31,7 +31,7 @@ class Switch:
         seconds = timeout_seconds(min_pause, "min_pause")
         if min_pause is None or seconds is None:
             raise ConfigError(f"min_pause: must be 0 or more seconds, and finite, got {min_pause}")
-        self._min_pause_ns = math.ceil(seconds * 1e9)
+        self._min_pause_ns = span_ns(seconds)
         self._wish = _wish(source, *_levels(pause_at, resume_at))
         self._clock = clock_of(clock)
         self._since_ns = 0

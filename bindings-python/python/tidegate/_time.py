@@ -15,6 +15,8 @@ from .errors import ConfigError
 POLL = 0.001
 # time.sleep and Lock.acquire refuse longer spans; an hour at a time does no harm.
 LONGEST_WAIT = 3600.0
+# Of a number that came of a few steps with floats, as a part of it.
+_NOISE = 2.0**-50
 
 
 def timeout_seconds(timeout: float | timedelta | None, name: str = "timeout") -> float | None:
@@ -48,6 +50,16 @@ def limit_seconds(name: str, limit: float | timedelta | None) -> float | None:
     return seconds
 
 
+def span_ns(seconds: float | None) -> float:
+    """A span in whole nanoseconds, an int but for no end: up, so that nothing ends before its time. The error of floats
+    is no part of a number: 0.3 s are 300,000,000.
+    """
+    if seconds is None or math.isinf(ns := seconds * 1e9):
+        return math.inf
+    nearest = round(ns)
+    return nearest if abs(ns - nearest) <= ns * _NOISE else math.ceil(ns)
+
+
 def clock_of(clock: ManualClock | None) -> ManualClock | None:
     """A ``clock`` argument."""
     if clock is not None and not isinstance(clock, ManualClock):
@@ -67,7 +79,7 @@ def _naps(seconds: float, clock: ManualClock | None) -> Iterator[float]:
         while (left := end - time.monotonic()) > 0:
             yield min(left, LONGEST_WAIT)
     else:
-        end_ns = clock.now_ns + math.ceil(seconds * 1e9)
+        end_ns = clock.now_ns + span_ns(seconds)
         while clock.now_ns < end_ns:
             yield POLL
 

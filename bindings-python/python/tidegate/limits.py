@@ -20,6 +20,7 @@ import limits.storage
 from limits.errors import ConfigurationError
 from limits.limits import GRANULARITIES
 
+from ._ends import Ends
 from ._limit import exact_seconds
 from ._tidegate import HostScope, LimitSet, ManualClock, RateLimiter, Tier
 from .errors import ArenaError, ConfigError
@@ -34,15 +35,17 @@ _MOST_COST = 2**32 - 1
 _OVER = 2**63 - 1
 _MOST_SLIDING = 2**18 - 1
 _MOST_LOGGED = 4096
-# By which part of its length a fixed window ends early at most, on a clock that tests move.
-_EARLY = 2**-14
 # Where a clock that follows time.time begins to count, the year 1800: dates before 1970 move it too.
 _FIRST_NS = -5_364_662_400 * 10**9
 
 
 def _time_ns() -> int:
-    """Nanoseconds from the first to now, as ``time.time`` has it; at an end for what lies before 1800 or after 2384."""
-    return min(max(0, round(time.time() * 1e9) - _FIRST_NS), 2**64 - 1)
+    """Nanoseconds from the first to now, as ``time.time`` has it; at an end for what lies before 1800 or after 2384.
+
+    Exact: a product of floats is off by hundreds.
+    """
+    whole, parts = time.time().as_integer_ratio()
+    return min(max(0, whole * 10**9 // parts - _FIRST_NS), 2**64 - 1)
 
 
 class _Count(int):
@@ -101,6 +104,8 @@ class _Tables:
         except ConfigError as error:
             raise ConfigurationError(f"tidegate: {error}") from error
         self._tables: dict[Any, Any] = {}
+        # On a clock that tests move, windows end in time.
+        self.ends = None if clock is None else Ends(clock, self._max_keys)
 
     def _follow(self) -> None:
         if self._follows and self._clock is not None:
@@ -126,11 +131,10 @@ class _Tables:
 
     def counter(self, expiry: float) -> RateLimiter:
         """Of fixed windows. None of a table's ends early, nor later than the second tick after its time, and a tick is
-        less than 1 / 2**15 of it; on a clock that tests move they end in time instead.
+        less than 1 / 2**15 of it.
         """
-        length = expiry if self._clock is None else expiry * (1 - _EARLY)
         return self._table(
-            ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, length, self._max_keys)
+            ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, expiry, self._max_keys)
         )
 
     def know(self, key: str) -> None:
@@ -176,25 +180,36 @@ class _Tables:
 
         return self._table(("log", limit, expiry), make)
 
-    def counters(self) -> list[RateLimiter]:
-        self._follow()
-        return [table for at, table in [*self._tables.items()] if at[0] == "counter"]
+    def hit(self, key: str, expiry: float, amount: int) -> int:
+        """Counts in the key's fixed window, and says how many there are."""
+        table = self.counter(expiry)
+        if self.ends is None:
+            return table.hit(key, amount)[0]
+        return self.ends.counted(key, expiry, table, lambda table: table.hit(key, amount)[0])
 
-    def left_of(self, key: str) -> Iterator[float]:
-        """What is left of the key's fixed windows. Of those that end early no less than of one that does not: tests
-        take the whole seconds of it.
-        """
+    def counters(self, key: str) -> Iterator[tuple[float, RateLimiter]]:
+        """The tables of fixed windows by their lengths, the key's window ended where it is over."""
         self._follow()
         for (kind, *about), table in [*self._tables.items()]:
             if kind == "counter":
-                left, expiry = table.peek(key).reset_after, about[0]
-                yield min(expiry, left + expiry * _EARLY) if left and self._clock is not None else left
+                if self.ends is not None:
+                    self.ends.look(key, about[0], table)
+                yield about[0], table
+
+    def left_of(self, key: str) -> Iterator[float]:
+        """What is left of the key's fixed windows."""
+        for expiry, table in self.counters(key):
+            left = None if self.ends is None else self.ends.left(key, expiry)
+            yield table.peek(key).reset_after if left is None else left
 
     def logs(self) -> list[RateLimiter]:
+        self._follow()
         return [table.limiter for at, table in [*self._tables.items()] if at[0] == "log"]
 
-    def windows(self) -> list[RateLimiter]:
-        return [table for at, table in [*self._tables.items()] if at[0] == "window"]
+    def all(self) -> list[RateLimiter]:
+        self._follow()
+        others = [table for at, table in [*self._tables.items()] if at[0] in ("counter", "window")]
+        return [*others, *self.logs()]
 
 
 class _Operations:
@@ -208,13 +223,13 @@ class _Operations:
         return self._tables.place
 
     def incr(self, key: str, expiry: float, amount: int) -> int:
-        count, _ = self._tables.counter(expiry).hit(key, _whole(amount))
+        count = self._tables.hit(key, expiry, _whole(amount))
         return count if count < _MOST_HITS else _OVER
 
     def get(self, key: str) -> int:
         self._tables.know(key)
         count = 0
-        for table in self._tables.counters():
+        for _, table in self._tables.counters(key):
             seen = table.peek(key)
             count = max(count, seen.limit - seen.remaining)
         return _Count(count if count < _MOST_HITS else _OVER)
@@ -225,14 +240,18 @@ class _Operations:
 
     def clear(self, key: str) -> None:
         self._tables.know(key)
-        for table in (*self._tables.counters(), *self._tables.logs()):
+        for table in (*(table for _, table in self._tables.counters(key)), *self._tables.logs()):
             table.reset(key)
+        if self._tables.ends is not None:
+            self._tables.ends.forget(key)
 
     def reset(self) -> int:
-        tables = (*self._tables.counters(), *self._tables.logs(), *self._tables.windows())
+        tables = self._tables.all()
         keys = sum(len(table) for table in tables)
         for table in tables:
             table.reset_all()
+        if self._tables.ends is not None:
+            self._tables.ends.forget()
         return keys
 
     def acquire_entry(self, key: str, limit: int, expiry: float, amount: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from ._answer import Receive, Scope, Send, tell
 from ._functions import function
 from ._log import log
-from ._time import clock_of, now_ns, timeout_seconds
+from ._time import clock_of, now_ns, span_ns, timeout_seconds
 from ._tidegate import ManualClock
 from .errors import ConfigError
 
@@ -57,7 +57,7 @@ class Readiness:
         else:
             self._look = function("source", source, "nothing", 0)
         self._clock = clock_of(clock)
-        self._after_ns = round(seconds * 1e9 * (1 + _SPREAD * int.from_bytes(os.urandom(4), "big") / 2**32))
+        self._after_ns = span_ns(seconds * (1 + _SPREAD * int.from_bytes(os.urandom(4), "big") / 2**32))
         self._since: int | None = None
         self._is_stopped = False
 

@@ -1,7 +1,7 @@
 //! Bodies of refusals, and the seconds of Retry-After.
 
+use crate::args::nanoseconds;
 use crate::errors::from_core;
-use crate::limit::decision::nanoseconds;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tidegate::http::problem::{self, ProblemType};

@@ -1,6 +1,6 @@
 //! `Decision`: the answer of a limit.
 
-use crate::args::seconds;
+use crate::args::{nanoseconds, seconds};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use std::sync::Arc;
@@ -44,12 +44,6 @@ impl From<tidegate::Decision> for Decision {
             denied_by: None,
         }
     }
-}
-
-/// Python's seconds as nanoseconds of the core; what no clock can say is the nearest that one can.
-pub(crate) fn nanoseconds(seconds: f64) -> u64 {
-    // `as` saturates: `math.inf` becomes NEVER.
-    (seconds * 1e9).round() as u64
 }
 
 impl From<&Decision> for tidegate::Decision {
