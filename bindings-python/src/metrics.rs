@@ -15,9 +15,10 @@ use pyo3::prelude::*;
 use std::borrow::Borrow;
 use std::sync::Arc;
 use tidegate::Arena;
+use tidegate::inspect::Object;
 use tidegate::metrics::{Family, Measured, Metrics, MetricsFormat, PRIVATE};
 
-/// An arena, held open for scrapes.
+/// An arena, held open for scrapes, or for a look.
 #[pyclass(frozen, module = "tidegate._tidegate")]
 #[derive(Debug)]
 pub(crate) struct ArenaView(Arc<Arena>);
@@ -28,6 +29,21 @@ impl ArenaView {
     #[staticmethod]
     fn of(py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Self>> {
         Ok(scope::open(py, scope)?.map(Self))
+    }
+
+    /// As `of`, to look at: makes no arena, and takes no place in one. None where there is none.
+    #[staticmethod]
+    fn look(py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Self>> {
+        Ok(scope::look(py, scope)?.map(Self))
+    }
+
+    /// Its limiters per key: each one's name, and for how many keys it was made.
+    fn limiters(&self) -> Vec<(String, usize)> {
+        let limiter = |name: String| match self.0.to_look(&name) {
+            Some(Ok(Object::Limiter(limiter))) => Some((name, limiter.max_keys())),
+            _ => None,
+        };
+        self.0.objects().into_iter().filter_map(|object| limiter(object.name)).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use tidegate::arena::{ArenaError, HostConfig};
+use tidegate::arena::{ArenaError, ArenaErrorKind, HostConfig};
 use tidegate::{Arena, Clock, ConfigError, OnConflict, Scope};
 
 /// An arena of this machine with options, as a value for `scope=`; `"host:orders"` is the one without.
@@ -165,6 +165,12 @@ pub(crate) fn open(py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult
     Ok(arena)
 }
 
+/// The arena of a scope, to look at; `None`: it has none, or none yet.
+pub(crate) fn look(py: Python<'_>, scope: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Arc<Arena>>> {
+    let given = Given::of(scope)?;
+    py.detach(|| given.look()).map_err(|error| errors::arena(py, &error))
+}
+
 /// What a constructor was told of the place.
 pub(crate) struct Asked<'py> {
     scope: Given,
@@ -307,6 +313,18 @@ impl Given {
                 Arena::process_with_capacity(arena, *capacity).map(Some)
             }
             Self::Shared { arena, capacity: None } => Arena::process(arena).map(Some),
+        }
+    }
+
+    fn look(&self) -> Result<Option<Arc<Arena>>, ArenaError> {
+        let host = match (self, self.read()?) {
+            (Self::Host(options), _) => options.clone(),
+            (_, Scope::Host(name)) => HostConfig::new(name),
+            _ => return self.open(),
+        };
+        match Arena::inspect(&host) {
+            Err(error) if error.kind() == ArenaErrorKind::Removed => Ok(None),
+            found => found.map(Some),
         }
     }
 

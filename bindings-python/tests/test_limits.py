@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pathlib
 import pickle
 import random
 import subprocess
@@ -29,6 +30,7 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 from tidegate import ManualClock
+from tidegate._tidegate import run_command
 
 START = 1_800_000_000 // 64 * 64
 
@@ -88,6 +90,59 @@ def test_a_storage_is_pickled_where_its_counts_are_shared(host: str) -> None:
     assert [here.incr("k", 60), there.incr("k", 60), here.incr("k", 60)] == [1, 2, 3]
     with pytest.raises(TypeError, match="the scope 'process' counts in one process, and cannot be pickled for another"):
         pickle.dumps(storage_from_string("async+tidegate://"))
+
+
+HIT: dict[str, Any] = {
+    "fixed-window": lambda storage: storage.incr("k", 60),
+    "moving-window": lambda storage: storage.acquire_entry("k", 10, 60),
+    "sliding-window-counter": lambda storage: storage.acquire_sliding_window_entry("k", 10, 60, 1),
+}
+
+
+@pytest.mark.parametrize("scheme", ["", "async+"])
+@pytest.mark.parametrize("strategy", HIT)
+def test_a_deploy_with_another_size_is_told_at_the_start(strategy: str, scheme: str, host: str) -> None:
+    HIT[strategy](storage_from_string(f"tidegate://{host}?max_keys=1000&max_entries=5000"))
+    # The same again, and what changes nothing of this table.
+    HIT[strategy](storage_from_string(f"tidegate://{host}?max_keys=1000&max_entries=5000"))
+    option = "max_entries" if strategy == "moving-window" else "max_keys"
+    other = f"{scheme}tidegate://{host}?max_keys=2000&max_entries=9000"
+    with pytest.raises(ConfigurationError, match=f"^tidegate: {option}: .* was made for .*on_conflict") as raised:
+        storage_from_string(other)
+    # The command that it advises mends it.
+    advised = str(raised.value).partition("`tidegate ")[2].partition("`")[0].split()
+    kept = storage_from_string(f"tidegate://{host}?max_keys=2000&max_entries=9000&on_conflict=keep")
+    HIT[strategy](kept)
+    keys = {"moving-window": 500}.get(strategy, 1000)
+    assert [table.max_keys for table in kept._do._tables.all()] == [keys]
+    assert HIT[strategy](pickle.loads(pickle.dumps(kept))) in (3, 4, True)
+    assert run_command(["tidegate", *advised, "--force"]) == 0
+    storage_from_string(other)
+
+
+def test_a_table_of_another_size_that_came_after_the_start_is_told_or_kept(host: str) -> None:
+    early = [storage_from_string(f"tidegate://{host}?max_keys=2000&on_conflict={way}") for way in ("keep", "error")]
+    storage_from_string(f"tidegate://{host}?max_keys=1000").incr("k", 60)
+    assert early[0].incr("k", 60) == 2
+    with pytest.raises(ConfigurationError, match="max_keys: .* was made for 1000 keys"):
+        early[1].incr("k", 60)
+
+
+def test_a_storage_opens_no_arena_before_it_is_used(host: str) -> None:
+    directory = pathlib.Path(os.environ["TIDEGATE_DIR"])
+    storage_from_string(f"tidegate://{host}")
+    assert not [*directory.iterdir()] if directory.exists() else True
+    for place, wrong in [(host, "apply"), ("", "none")]:
+        with pytest.raises(ConfigurationError, match='on_conflict must be "error" or "keep".* got'):
+            storage_from_string(f"tidegate://{place}?on_conflict={wrong}")
+
+
+def test_an_arena_that_cannot_be_used_is_told_at_the_start(host: str) -> None:
+    storage_from_string(f"tidegate://{host}").incr("k", 60)
+    (file,) = [file for file in pathlib.Path(os.environ["TIDEGATE_DIR"]).iterdir() if file.suffix != ".lock"]
+    file.write_bytes(b"no arena")
+    with pytest.raises(ConfigurationError, match="tidegate: "):
+        storage_from_string(f"tidegate://{host}")
 
 
 def test_one_import_registers_both_schemes() -> None:

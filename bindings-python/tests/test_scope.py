@@ -410,7 +410,7 @@ def test_a_storage_for_limits_in_a_scope(host: str, strategy: Any) -> None:
     assert [first.hit(limit, "ann"), second.hit(limit, "ann"), first.hit(limit, "ann")] == [True, True, False]
     assert second.hit(limit, "ben") and first.get_window_stats(limit, "ann").remaining == 0
     # What it takes by itself fits into an arena as it is made by itself.
-    assert strategy(storage_from_string(f"tidegate://{host}")).hit(RateLimitItemPerMinute(5), "ann")
+    assert strategy(storage_from_string(f"tidegate://{host}2")).hit(RateLimitItemPerMinute(5), "ann")
     with pytest.raises(ConfigurationError, match='"shop" is not a scope'):
         storage_from_string("tidegate://shop")
 

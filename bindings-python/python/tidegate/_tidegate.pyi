@@ -1315,6 +1315,9 @@ class RetryBudgetStats:
 class ArenaView:
     @staticmethod
     def of(scope: str | HostScope | ProcessScope | None) -> ArenaView | None: ...
+    @staticmethod
+    def look(scope: str | HostScope | ProcessScope | None) -> ArenaView | None: ...
+    def limiters(self) -> list[tuple[str, int]]: ...
 
 @final
 class Schedule:

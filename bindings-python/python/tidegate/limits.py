@@ -20,6 +20,7 @@ import limits.storage
 from limits.errors import ConfigurationError
 from limits.limits import GRANULARITIES
 
+from ._declared import PREFIX, tables_in
 from ._ends import Ends
 from ._limit import exact_seconds
 from ._tidegate import HostScope, LimitSet, ManualClock, RateLimiter, Tier
@@ -68,7 +69,9 @@ class _Log(NamedTuple):
 class _Tables:
     """A table for each length of window, made when a strategy first asks for it: an application names few."""
 
-    def __init__(self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | str | None) -> None:
+    def __init__(
+        self, uri: str | None, max_keys: Any, max_entries: Any, clock: ManualClock | str | None, on_conflict: Any
+    ) -> None:
         parts = urlsplit(uri or "")
         if parts.path or parts.fragment:
             # A scope behind a third slash would be a path, and the storage a private one.
@@ -85,9 +88,15 @@ class _Tables:
         most = given.pop("max_entries", max_entries)
         self._max_entries = _number("max_entries", _entries(self.place) if most is None else most)
         clock = given.pop("clock", clock)
+        self._on_conflict = given.pop("on_conflict", on_conflict)
         if given:
             raise ConfigurationError(
-                f"tidegate: unknown option {', '.join(given)}; known are max_keys, max_entries and clock"
+                f"tidegate: unknown option {', '.join(given)}; known are max_keys, max_entries, clock and on_conflict"
+            )
+        if self._on_conflict not in ("error", "keep"):
+            raise ConfigurationError(
+                'tidegate: on_conflict must be "error" or "keep", for a table keeps the size that it was made with; '
+                f"got {self._on_conflict!r}"
             )
         self._follows = isinstance(clock, str)
         if isinstance(clock, str):
@@ -103,9 +112,38 @@ class _Tables:
             RateLimiter("1/s", max_keys=self._max_keys, clock=clock, scope="process")
         except ConfigError as error:
             raise ConfigurationError(f"tidegate: {error}") from error
+        # For how many keys others have made the tables of a named scope, where that is kept.
+        self._kept = self._check_declared()
         self._tables: dict[Any, Any] = {}
         # On a clock that tests move, windows end in time.
         self.ends = None if clock is None else Ends(clock, self._max_keys)
+
+    def _check_declared(self) -> dict[str, int]:
+        """ConfigurationError where the arena has tables of other sizes: it would be one of each first hit otherwise."""
+        if self.place == "process":
+            return {}
+        try:
+            tables = tables_in(self.place)
+        except (ArenaError, ConfigError) as error:
+            raise ConfigurationError(f"tidegate: {error}") from error
+        other = {name: table.keys for name, table in tables.items() if table.keys != self._keys(*table[:2])}
+        if other and self._on_conflict == "error":
+            name, arena = next(iter(other)), self.place.partition(":")[2]
+            option = "max_entries" if tables[name].algorithm == "sliding_log" else "max_keys"
+            options = f"max_keys={self._max_keys} and max_entries={self._max_entries}"
+            remove = ", or, while nobody uses them, " + ", ".join(f"`tidegate rm {arena} {name}`" for name in other)
+            raise ConfigurationError(
+                f"tidegate: {option}: {name!r} in the arena {arena!r} was made for {other[name]} keys, here {options} "
+                f'make it {self._keys(*tables[name][:2])}; declare the same, say on_conflict="keep"'
+                f"{remove if self.place.startswith('host:') else ''}"
+            )
+        return other
+
+    def _keys(self, algorithm: str, limit: int) -> int:
+        """How many keys a table of one's own has room for."""
+        if algorithm == "sliding_log":
+            return max(1, min(self._max_keys, self._max_entries // max(1, limit)))
+        return self._max_keys
 
     def _follow(self) -> None:
         if self._follows and self._clock is not None:
@@ -120,21 +158,32 @@ class _Tables:
             table = self._tables.setdefault(at, make())
         return table
 
-    def _limiter(self, algorithm: Any, limit: int, expiry: float, max_keys: int) -> RateLimiter:
-        name = f"limits:{algorithm}:{limit}:{exact_seconds(expiry)}"
-        try:
+    def _limiter(self, algorithm: Any, limit: int, expiry: float) -> RateLimiter:
+        name = f"{PREFIX}{algorithm}:{limit}:{exact_seconds(expiry)}"
+
+        def make() -> RateLimiter:
+            keys = self._kept.get(name) or self._keys(algorithm, limit)
             return RateLimiter(
-                limit, expiry, algorithm=algorithm, max_keys=max_keys, clock=self._clock, scope=self._scope, name=name
+                limit, expiry, algorithm=algorithm, max_keys=keys, clock=self._clock, scope=self._scope, name=name
             )
+
+        try:
+            return make()
         except ConfigError as error:
             raise ConfigurationError(f"tidegate: {error}") from error
+        except ArenaError as error:
+            if error.kind != "shape":
+                raise
+            # Another version of the program has made it since this one has begun.
+            self._kept = self._check_declared()
+            return make()
 
     def counter(self, expiry: float) -> RateLimiter:
         """Of fixed windows. None of a table's ends early, nor later than the second tick after its time, and a tick is
         less than 1 / 2**15 of it.
         """
         return self._table(
-            ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, expiry, self._max_keys)
+            ("counter", expiry), lambda: self._limiter("fixed_window", _MOST_HITS, expiry)
         )
 
     def know(self, key: str) -> None:
@@ -154,7 +203,7 @@ class _Tables:
     def window(self, expiry: float) -> RateLimiter:
         """Of sliding window counters."""
         return self._table(
-            ("window", expiry), lambda: self._limiter("sliding_window", _MOST_SLIDING, expiry, self._max_keys)
+            ("window", expiry), lambda: self._limiter("sliding_window", _MOST_SLIDING, expiry)
         )
 
     def tier(self, limit: int, expiry: float) -> Tier:
@@ -174,8 +223,7 @@ class _Tables:
             )
 
         def make() -> _Log:
-            keys = max(1, min(self._max_keys, self._max_entries // limit))
-            limiter = self._limiter("sliding_log", limit, expiry, keys)
+            limiter = self._limiter("sliding_log", limit, expiry)
             return _Log(limiter, LimitSet(log=limiter))
 
         return self._table(("log", limit, expiry), make)
@@ -288,9 +336,9 @@ class _Operations:
         self._tables.window(expiry).reset(key)
 
 
-def _again(storage: Any, uri: str | None, wrap_exceptions: bool, max_keys: Any, max_entries: Any) -> Any:
+def _again(storage: Any, uri: str | None, wrap_exceptions: bool, options: dict[str, Any]) -> Any:
     """What unpickling calls."""
-    return storage(uri, wrap_exceptions, max_keys=max_keys, max_entries=max_entries)
+    return storage(uri, wrap_exceptions, **options)
 
 
 class _Made:
@@ -304,10 +352,12 @@ class _Made:
         max_keys: int | str = 100_000,
         max_entries: int | str | None = None,
         clock: ManualClock | str | None = None,
+        on_conflict: str = "error",
     ) -> None:
         super().__init__(uri, wrap_exceptions)  # type: ignore[call-arg]  # Of the storage beside it.
-        self._do = _Operations(_Tables(uri, max_keys, max_entries, clock))
-        self._given = (uri, wrap_exceptions, max_keys, max_entries)
+        self._do = _Operations(_Tables(uri, max_keys, max_entries, clock, on_conflict))
+        options = {"max_keys": max_keys, "max_entries": max_entries, "on_conflict": on_conflict}
+        self._given = (uri, wrap_exceptions, options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self._do.place.startswith("host:"):
@@ -343,6 +393,8 @@ class TidegateStorage(
             1,000,000, and 100,000 in a named scope, whose memory is an arena's.
         clock: for tests: a ManualClock, or "time.time" for one that follows it, as in ``tidegate://?clock=time.time``:
             freezegun and the like replace that, and move no clock of the machine.
+        on_conflict: when the tables of a named scope were made for other ``max_keys`` or ``max_entries``: "error", here
+            and not at the first hit, or "keep", which takes them as they are.
 
     A cost that is no whole number counts as the next one.
 
