@@ -3,7 +3,7 @@
 use crate::args::{self, real, seconds, span_of, text};
 use crate::clock::ManualClock;
 use crate::errors::{config, from_core, wrong_type};
-use crate::limit::key::Key;
+use crate::limit::key::{Key, utf8};
 use crate::limit::quota::mode;
 use crate::python::{self, Function};
 use crate::scope::{Asked, Place};
@@ -104,7 +104,7 @@ pub(crate) fn priority_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Priority
     let Ok(text) = given.cast::<PyString>() else {
         return Err(wrong_type("priority", "\"critical\", \"high\", \"normal\" or \"sheddable\"", given));
     };
-    text.to_str()?.parse().map_err(|error| from_core(given.py(), &error))
+    utf8(text)?.parse().map_err(|error| from_core(given.py(), &error))
 }
 
 pub(crate) fn level_of(given: Option<&Bound<'_, PyAny>>) -> PyResult<u8> {

@@ -157,6 +157,12 @@ def test_a_wrong_partition_of_a_call() -> None:
             call(partition="Live")
         with pytest.raises(TypeError, match="^partition: expected the name of one of its partitions, a str, got int"):
             call(partition=1)  # type: ignore[arg-type]
+    # As text of a key: U+FFFD for each surrogate.
+    odd = ConcurrencyLimiter(10, partitions={"\ud800": 0.5}, priority=["\udfff"])
+    assert list(odd.partition_stats()) == ["\ufffd"]
+    odd.acquire(partition="\udbff").release()
+    with pytest.raises(ConfigError, match='^partition: "\ufffd" is none of "live", "batch"'):
+        limiter.try_acquire("\ud800")
     with pytest.raises(ConfigError, match="made without partitions"):
         ConcurrencyLimiter(10).try_acquire("live")
     assert limiter.in_use == 0 and ConcurrencyLimiter(10).partition_stats() == {}

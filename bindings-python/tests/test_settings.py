@@ -25,7 +25,9 @@ from tidegate import (
     TokenBucket,
 )
 
-CASES = json.loads((Path(__file__).parents[2] / "tests" / "settings.json").read_text())
+TABLE = json.loads((Path(__file__).parents[2] / "tests" / "settings.json").read_text())
+CASES = [case for case in TABLE if case["kind"] != "partitions"]
+LISTS = [(case["object"], it) for case in TABLE if case["kind"] == "partitions" for it in case["lists"]]
 # Settings that this language does not have.
 NOT_HERE = {("bucket", "stripes")}
 
@@ -98,3 +100,19 @@ def test_signatures_hold_the_defaults() -> None:
             assert shown in (None, inspect.Parameter.empty), field
         else:
             assert shown == (default / 1e9 if case["kind"] == "span" else default), field
+
+
+@pytest.mark.parametrize(("object_", "given"), LISTS, ids=lambda part: part if isinstance(part, str) else part["says"])
+def test_partitions(object_: str, given: dict[str, Any]) -> None:
+    partitions = {name: float(share) for name, share in given["partitions"]}
+    if len(partitions) < len(given["partitions"]):
+        pytest.skip("no dict has a name twice")
+    limit = {"limit": 4} if object_ == "concurrency" else {}
+    kind: Callable[..., ConcurrencyLimiter] = ConcurrencyLimiter if limit else ConcurrencyLimiter.adaptive
+    if given["says"] is None:
+        limiter = kind(**limit, partitions=partitions, priority=given["priority"])
+        assert list(limiter.partition_stats()) == list(partitions)
+        return
+    with pytest.raises(ConfigError) as raised:
+        kind(**limit, partitions=partitions, priority=given["priority"])
+    assert str(raised.value) == given["says"]

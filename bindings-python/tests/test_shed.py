@@ -243,6 +243,8 @@ def test_what_is_wrong_is_said() -> None:
     shedder, _ = gauge()
     with pytest.raises(ConfigError, match='^priority: "urgent" is not "critical", "high"'):
         shedder.admit("urgent")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="\ufffd"):
+        shedder.admit("\ud800")  # type: ignore[arg-type]
     for level in (-1, 128, 2**70):
         with pytest.raises(ConfigError, match="^level: .* is not within 0 to 127"):
             shedder.admit("high", level)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::time::Duration;
 use tidegate::breaker::Window;
-use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig};
+use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig, Partitions};
 use tidegate::limit::{Block, BucketConfig, LimiterConfig, WarmUp};
 use tidegate::retry::{Jitter, RetryBudgetConfig, RetryConfig, RetryPolicy};
 use tidegate::shed::{ShedderConfig, Signal, SignalKind};
@@ -198,12 +198,18 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
     }
 }
 
+fn table() -> Vec<Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/settings.json");
+    serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON")
+}
+
 #[test]
 fn whatever_is_refused_is_named_with_its_whole_range() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/settings.json");
-    let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON");
     let mut refused = 0;
-    for case in cases.as_array().expect("cases") {
+    for case in table() {
+        if case["kind"] == "partitions" {
+            continue;
+        }
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let (object, field) = (text(&case["object"]), text(&case["field"]));
         let (name, range) = (text(&case["names"]["rust"]), text(&case["ranges"]["rust"]));
@@ -220,4 +226,30 @@ fn whatever_is_refused_is_named_with_its_whole_range() {
         }
     }
     assert!(refused >= 80, "{refused}");
+}
+
+#[test]
+fn partitions_are_taken_or_refused_as_the_table_says() {
+    let mut played = 0;
+    for case in table().iter().filter(|case| case["kind"] == "partitions") {
+        let with = |partitions| match case["object"].as_str() {
+            Some("adaptive") => {
+                ConcurrencyConfig { partitions, ..ConcurrencyConfig::adaptive(AdaptiveConfig::default()) }
+            }
+            _ => ConcurrencyConfig { partitions, ..ConcurrencyConfig::new(4) },
+        };
+        for list in case["lists"].as_array().expect("lists") {
+            let share = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok()).expect("a share");
+            let pairs = list["partitions"].as_array().expect("pairs").iter();
+            let pairs = pairs.map(|pair| (pair[0].as_str().expect("a name"), share(&pair[1])));
+            let first = list["priority"].as_array().expect("names").iter().map(|name| name.as_str().expect("a name"));
+            let made = Partitions::new(pairs.clone()).and_then(|all| all.with_priority(first));
+            let made = made.and_then(|all| ConcurrencyLimiter::with_config(with(all), Clock::monotonic()));
+            let counts = made.as_ref().map(|limiter| limiter.partition_stats().len());
+            assert_eq!(made.as_ref().err().map(ToString::to_string).as_deref(), list["says"].as_str(), "{list}");
+            assert!(counts.is_err() || counts == Ok(pairs.len()), "{list}");
+            played += 1;
+        }
+    }
+    assert!(played >= 50, "{played}");
 }

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from literals import text
+
 # A value of C that stands for "left out" is refused nowhere.
 UNSET = {
     "window_calls", "window_duration", "consecutive_failures", "max_cooldown", "max_limit", "block_after", "block_max",
@@ -14,6 +16,8 @@ UNSET = {
 }  # fmt: skip
 # Fields of fewer bits than 64.
 LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32, "max_breakers": 32}
+# What JSON has no number for.
+NUMBERS = {"NaN": "NAN", "Infinity": "INFINITY", "-Infinity": "-INFINITY"}
 # What else must be set for a field to be looked at.
 WITH = {
     "block_": "config.block_after = 3; config.block_within_ns = config.block_duration_ns = 1000;",
@@ -85,21 +89,47 @@ def checks(case):
         )
 
 
+def partition_checks(thing, given):
+    """The lines that check what is said of some partitions."""
+    made, call = MADE_BY.get(thing, (f"tg_{thing}", f"tg_{thing}_new(&config, &it)"))
+    pairs = [f"{{{text(name.encode())}, {NUMBERS.get(share, share)}}}" for name, share in given["partitions"]]
+    pairs = ", ".join(pairs) or "{NULL, 0}"
+    first = ", ".join(text(name.encode()) for name in given["priority"]) or "NULL"
+    says = given["says"]
+    check = f"CHECK_EQ({call}, TG_OK); {made}_free(it);"
+    if says is not None:
+        status = {"Conflict": "TG_CONFLICT", "OutOfRange": "TG_OUT_OF_RANGE"}[given["error"]]
+        check = f"CHECK_ERROR({call}, {status}, {text(says.encode())}); CHECK(it == NULL);"
+    return (
+        f"    {{ tg_{thing}_config config = TG_{thing.upper()}_CONFIG_INIT; {made} *it = NULL;\n"
+        f"      static const tg_partition pairs[] = {{{pairs}}}; static const char *const first[] = {{{first}}};\n"
+        f"      {BASE[thing]} config.partitions = pairs; config.partitions_len = {len(given['partitions'])};\n"
+        f"      config.priority = first; config.priority_len = {len(given['priority'])};\n"
+        f"      {check} }}"
+    )
+
+
 def main():
     """Writes the program."""
     cases = json.loads(Path(sys.argv[1]).read_text())
+    partitions = [(case["object"], it) for case in cases if case["kind"] == "partitions" for it in case["lists"]]
+    cases = [case for case in cases if case["kind"] != "partitions"]
     inits = [init(case) for case in cases]
     objects = dict.fromkeys(case["object"] for case in cases)
     cases = [case for case in cases if case["field"] not in NOT_HERE]
     lines = [line for case in cases for line in checks(case)]
-    print('#include <tidegate.h>\n#include "check.h"\n\nstatic void what_is_refused(void) {')
+    print('#include <math.h>\n#include <tidegate.h>\n#include "check.h"\n\nstatic void what_is_refused(void) {')
     print("\n".join(lines))
+    print("}\n\nstatic void what_is_said_of_partitions(void) {")
+    print("\n".join(partition_checks(*case) for case in partitions))
     print("}\n\nstatic void init_holds_the_defaults(void) {")
     for thing in objects:
         print(f"    tg_{thing}_config {thing} = TG_{thing.upper()}_CONFIG_INIT;")
         print(f"    CHECK({thing}.struct_size == sizeof {thing});")
     print("\n".join(inits))
-    print("}\n\nint main(void) {\n    RUN(init_holds_the_defaults);\n    RUN(what_is_refused);")
+    print("}\n\nint main(void) {")
+    for each in ("init_holds_the_defaults", "what_is_refused", "what_is_said_of_partitions"):
+        print(f"    RUN({each});")
     print("    return check_failed != 0;\n}")
 
 

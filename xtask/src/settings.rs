@@ -15,6 +15,7 @@ const NOT_IN: [(&str, &str); 3] = [("stripes", "python"), ("stripes", "node"), (
 /// The file, and what it has to hold.
 pub(crate) fn file(root: &Path) -> Result<(std::path::PathBuf, String), Box<dyn Error>> {
     let cases = TABLES.iter().flat_map(|table| table.fields.iter().map(|field| case(table.object, field)));
+    let cases = cases.chain(["concurrency", "adaptive"].map(partition_cases));
     let lines = cases.map(|case| serde_json::to_string(&case)).collect::<Result<Vec<_>, _>>()?;
     Ok((root.join("tests/settings.json"), format!("[\n{}\n]\n", lines.join(",\n"))))
 }
@@ -58,6 +59,57 @@ fn partitions() -> String {
          `priority_len`): names of some of them, the first first, each once; left out, nobody may starve\n\
          anybody.\n"
     )
+}
+
+/// Shares by names, and a priority.
+type Given<'a> = (Vec<(&'a str, f64)>, Vec<&'a str>);
+
+/// Partitions of an object's limit: pairs of names and shares, a priority, and what is said of them; `null` where
+/// they are taken. JSON has no number for `"NaN"` and `"Infinity"`.
+fn partition_cases(object: &str) -> Value {
+    let (x32, x33, umlauts) = ("x".repeat(32), "x".repeat(33), "ü".repeat(17));
+    let numbered: Vec<_> = (0..9).map(|number| format!("p{number}")).collect();
+    let many = |count| numbered.iter().map(|name| (&**name, 0.125)).take(count).collect::<Vec<_>>();
+    let both = || vec![("live", 0.9), ("batch", 0.1)];
+    let shares = [0.0, -0.5, 1.0 + 1e-9, 5.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let mut given: Vec<Given<'_>> = vec![
+        (vec![], vec![]),
+        (both(), vec![]),
+        (both(), vec!["batch"]),
+        (both(), vec!["batch", "live"]),
+        (many(8), vec!["p7", "p0"]),
+        (vec![("a", 0.1), ("b", 0.2), ("c", 0.7)], vec![]),
+        (vec![(&x32, 1.0)], vec![]),
+        (vec![("a", 1e-300)], vec![]),
+        (vec![("live", 0.9), ("batch", 0.2)], vec![]),
+        (vec![("live", 1.0), ("batch", 1e-3)], vec![]),
+        (many(9), vec![]),
+        (vec![("", 0.5)], vec![]),
+        (vec![(&x33, 0.5)], vec![]),
+        (vec![(&umlauts, 0.5)], vec![]),
+        (vec![("live", 0.5), ("live", 0.5)], vec![]),
+        (both(), vec!["nightly"]),
+        (both(), vec!["Live"]),
+        (both(), vec![""]),
+        (both(), vec!["live", "live"]),
+        (vec![], vec!["live"]),
+    ];
+    given.extend(shares.map(|share| (vec![("live", share)], vec![])));
+    let lists: Vec<_> = given.iter().map(|(shares, priority)| partition_case(shares, priority)).collect();
+    json!({ "object": object, "field": "partitions", "kind": "partitions", "lists": lists })
+}
+
+fn partition_case(shares: &[(&str, f64)], priority: &[&str]) -> Value {
+    let made = Partitions::new(shares.iter().copied()).and_then(|all| all.with_priority(priority));
+    let error = made.err();
+    let (says, error) = (error.as_ref().map(ToString::to_string), error.map(|error| format!("{:?}", error.kind())));
+    let number = |share: f64| match share {
+        _ if share.is_nan() => json!("NaN"),
+        _ if share.is_infinite() => json!(if share > 0.0 { "Infinity" } else { "-Infinity" }),
+        _ => json!(share),
+    };
+    let shares: Vec<_> = shares.iter().map(|&(name, share)| json!([name, number(share)])).collect();
+    json!({ "partitions": shares, "priority": priority, "error": error, "says": says })
 }
 
 fn case(object: &str, field: &Field) -> Value {

@@ -15,7 +15,8 @@ import {
   TokenBucket,
 } from '../../index.mjs';
 
-const CASES = JSON.parse(readFileSync(new URL('../../../tests/settings.json', import.meta.url), 'utf8'));
+const TABLE = JSON.parse(readFileSync(new URL('../../../tests/settings.json', import.meta.url), 'utf8'));
+const CASES = TABLE.filter(({ kind }) => kind !== 'partitions');
 /** Settings that this language does not have. */
 const NOT_HERE = ['bucket.stripes'];
 
@@ -52,5 +53,22 @@ for (const { object, field, kind, outside, names, ranges } of CASES) {
     }
     const wrong = ['rate', 'choice'].includes(kind) ? true : 'much';
     assert.throws(() => make(object, field, name, wrong), says('TypeError'));
+  });
+}
+
+for (const { object, lists } of TABLE.filter(({ kind }) => kind === 'partitions')) {
+  const make = (options) =>
+    object === 'adaptive' ? ConcurrencyLimiter.adaptive(options) : new ConcurrencyLimiter({ limit: 4, ...options });
+  test(`partitions of ${object}`, () => {
+    for (const { partitions: pairs, priority, says } of lists) {
+      const partitions = Object.fromEntries(pairs.map(([name, share]) => [name, Number(share)]));
+      // No object has a name twice.
+      if (Object.keys(partitions).length < pairs.length) continue;
+      if (says === null) {
+        assert.deepEqual(Object.keys(make({ partitions, priority }).partitionStats()), Object.keys(partitions));
+      } else {
+        assert.throws(() => make({ partitions, priority }), { name: 'RangeError', message: says });
+      }
+    }
   });
 }

@@ -2,6 +2,7 @@
 
 use super::limiter::ConcurrencyLimiter;
 use crate::errors::{from_core, wrong_type};
+use crate::limit::key::utf8;
 use crate::stats::stats;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyMapping, PyString};
@@ -43,7 +44,7 @@ impl From<concurrency::PartitionStats> for PartitionStats {
 
 fn name_of(field: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     match value.cast::<PyString>() {
-        Ok(name) => Ok(name.to_str()?.to_owned()),
+        Ok(text) => Ok(utf8(text)?.into_owned()),
         Err(_) => Err(wrong_type(field, "the name of a partition, a str", value)),
     }
 }
@@ -88,8 +89,8 @@ pub(super) fn partitions(
 #[inline]
 pub(super) fn partition(limiter: &ConcurrencyLimiter, given: Option<&Bound<'_, PyAny>>) -> PyResult<Partition> {
     let Some(given) = given else { return Ok(Partition::default()) };
-    let Ok(name) = given.cast::<PyString>() else {
+    let Ok(text) = given.cast::<PyString>() else {
         return Err(wrong_type("partition", "the name of one of its partitions, a str", given));
     };
-    limiter.core.partition(name.to_str()?).map_err(|error| from_core(given.py(), &error))
+    limiter.core.partition(&utf8(text)?).map_err(|error| from_core(given.py(), &error))
 }

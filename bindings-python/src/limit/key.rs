@@ -3,6 +3,7 @@
 use crate::errors::wrong_type;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use std::borrow::Cow;
 
 /// The bytes of a key, borrowed from the Python object wherever it has them.
 pub(crate) enum Key<'a> {
@@ -16,7 +17,7 @@ impl<'a> Key<'a> {
         if let Ok(text) = key.cast::<PyString>() {
             return match text.to_str() {
                 Ok(text) => Ok(Self::Borrowed(text.as_bytes())),
-                Err(error) => without_surrogates(text, error),
+                Err(error) => without_surrogates(text, error).map(Self::Owned),
             };
         }
         match key.cast::<PyBytes>() {
@@ -34,9 +35,18 @@ impl<'a> Key<'a> {
     }
 }
 
+/// A text that the core compares: as that of a key.
+#[inline]
+pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    match text.to_str() {
+        Ok(text) => Ok(Cow::Borrowed(text)),
+        Err(error) => Ok(Cow::Owned(String::from_utf8_lossy(&without_surrogates(text, error)?).into_owned())),
+    }
+}
+
 /// UTF-8 with U+FFFD for each surrogate, as every binding writes it.
 #[cold]
-fn without_surrogates<'a>(text: &Bound<'_, PyString>, error: PyErr) -> PyResult<Key<'a>> {
+fn without_surrogates(text: &Bound<'_, PyString>, error: PyErr) -> PyResult<Vec<u8>> {
     // The hot methods come here without PyO3 knowing that this thread is attached.
     Python::attach(|_| drop(error));
     let encoded = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
@@ -47,5 +57,5 @@ fn without_surrogates<'a>(text: &Bound<'_, PyString>, error: PyErr) -> PyResult<
             bytes[at..at + 3].copy_from_slice("\u{FFFD}".as_bytes());
         }
     }
-    Ok(Key::Owned(bytes))
+    Ok(bytes)
 }
