@@ -280,6 +280,15 @@ class BreakerOps:
     def retry_after(self) -> dict[str, Any]:
         return {"retry_after_ns": self.breaker.retry_after}
 
+    def events(self, since: int) -> dict[str, Any]:
+        return {
+            "events": [
+                # A kind's name is a text of its own, and a moment is of whole milliseconds.
+                {"seq": it.seq, "kind": it.kind, "at_ns": str(round(it.at * 1e3) * 1_000_000), "trip": trip(it.trip)}
+                for it in self.breaker.events(since)
+            ]
+        }
+
     def force_open(self) -> None:
         self.breaker.force_open()
 

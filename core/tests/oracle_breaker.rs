@@ -181,6 +181,7 @@ proptest! {
         let made = config.clone();
         let mut config = config;
         let mut clock = START;
+        let mut told = 0;
         // Permits that are out, and probes and permits of earlier states that have reported.
         let (mut out, mut reported): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for (number, (pause, reading, plan)) in stretches.into_iter().flatten().enumerate() {
@@ -231,6 +232,9 @@ proptest! {
             pair.step(now, Op::State {})?;
             pair.step(now, Op::Stats {})?;
             pair.step(now, Op::RetryAfter {})?;
+            if let Answer::Events { events } = pair.step(now, Op::Events { since: told })? {
+                told += events.len() as u32;
+            }
         }
     }
 }

@@ -219,6 +219,16 @@ static inline void stats(uint64_t now, uint32_t calls, uint32_t failed, uint32_t
          CHECK_EQ(s.trip_failed, trip_failed); CHECK_EQ(s.trip_slow, trip_slow); CHECK_EQ(s.ramping, ramping));
 }
 
+static inline void events(uint64_t now, uint64_t since, const tg_event *expected, size_t count) {
+    tg_event e = TG_EVENT_INIT;
+    STEP(at(now); for (size_t i = 0; i < count; i++, since = e.seq + 1) {
+        CHECK_EQ(tg_breaker_next_event(breaker, since, &e), TG_OK);
+        CHECK_EQ(e.kind, expected[i].kind); CHECK_EQ(e.seq, expected[i].seq); CHECK_EQ(e.at_ns, expected[i].at_ns);
+        CHECK_EQ(e.has_trip, expected[i].has_trip); CHECK_EQ(e.trip_calls, expected[i].trip_calls);
+        CHECK_EQ(e.trip_failed, expected[i].trip_failed); CHECK_EQ(e.trip_slow, expected[i].trip_slow);
+    } CHECK_EQ(tg_breaker_next_event(breaker, since, &e), TG_EMPTY));
+}
+
 static inline void retry_after(uint64_t now, uint64_t expected) {
     uint64_t actual = 0;
     STEP(CHECK_EQ(CALL(now, tg_breaker_retry_after(breaker, &actual), tg_breaker_retry_after_at(breaker, now, &actual)), TG_OK);

@@ -38,6 +38,18 @@ def trip(it):
     return f"1, {it['calls']}, {it['failed']}, {it['slow']}" if it else "0, 0, 0, 0"
 
 
+def event(it):
+    of = {"kind": f"TG_EVENT_{it['kind'].upper()}", "seq": it["seq"], "at_ns": ns(it["at_ns"])}
+    them = ", ".join(f".{name} = {value}" for name, value in of.items())
+    names = ("has_trip", "trip_calls", "trip_failed", "trip_slow")
+    told = ", ".join(f".{name} = {value}" for name, value in zip(names, trip(it["trip"]).split(", ")))
+    return f"{{{them}, {told}}}"
+
+
+def events(them):
+    return f"(tg_event[]){{{', '.join(map(event, them))}}}" if them else "NULL"
+
+
 # A refusal carries its reason in no argument of C: the snapshot that follows has it.
 BREAKER = {
     "acquire": lambda t, a, e: f"acquire({t}, &v_{a['as']}, {flag(e['permit'])}, {ns(e.get('retry_after_ns', 0))})",
@@ -55,6 +67,8 @@ BREAKER = {
     "stats": lambda t, a, e: f"stats({t}, {e['calls']}, {e['failed']}, {e['slow']}, {trip(e['last_trip'])}, "
     f"{int(e.get('ramping', False))})",
     "retry_after": lambda t, a, e: f"retry_after({t}, {ns(e['retry_after_ns'])})",
+    "events": lambda t, a, e: f"events({t}, {a['since']}, {events(e['events'])}, "
+    f"{len(e['events'])})",
     "force_open": lambda t, a, e: f"breaker_force_open({t})",
     "disable": lambda t, a, e: f"breaker_disable({t})",
     "metrics_only": lambda t, a, e: f"breaker_metrics_only({t})",

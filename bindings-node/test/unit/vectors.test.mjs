@@ -123,6 +123,11 @@ const PRIMITIVES = {
         return { calls, failed, slow, last_trip: trip(lastTrip), ...(ramping && { ramping }) };
       },
       retry_after: (breaker) => ({ retryAfterMs: breaker.retryAfterMs }),
+      events: (breaker, { since }) => ({
+        events: breaker.events(since).map(({ atMs, ...rest }) => {
+          return { ...rest, at_ns: String(BigInt(atMs) * 1_000_000n), trip: rest.trip && trip(rest.trip) };
+        }),
+      }),
       // A vector gives all settings, null for none: what is left out would stay.
       set_config: (breaker, config) =>
         breaker.setConfig(

@@ -79,6 +79,10 @@ impl Side {
                 return Answer::Stats { calls, failed, slow, last_trip, ramping: stats.ramping };
             }
             Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after_ns()) },
+            Op::Events { since } => {
+                let events = breaker.events_since(u64::from(*since)).into_iter().map(event).collect();
+                return Answer::Events { events };
+            }
             Op::ForceOpen {} => breaker.force_open(),
             Op::Disable {} => breaker.disable(),
             Op::MetricsOnly {} => breaker.metrics_only(),
@@ -99,6 +103,10 @@ fn granted(permits: &mut HashMap<String, Permit>, name: &str, answer: Result<Per
             Answer::Rejected { permit: false, retry_after_ns: Ns(retry_after_ns), trip: by.map(trip), ramping }
         }
     }
+}
+
+fn event(it: tidegate::breaker::Event) -> script::Event {
+    script::Event { seq: it.seq, kind: it.kind.name(), at_ns: Ns(it.at_ns), trip: it.trip.map(trip) }
 }
 
 fn trip(trip: tidegate::breaker::Trip) -> script::Trip {

@@ -135,3 +135,13 @@ fn refusals_are_no_events() {
     assert_eq!(kinds(&breaker), [Opened]);
     assert_eq!(breaker.stats().rejected, 100);
 }
+
+/// Whoever plays the vectors is held to each kind.
+#[test]
+fn the_vectors_have_every_kind() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/circuit_breaker.json");
+    let vectors = std::fs::read_to_string(file).expect("the vectors");
+    for kind in EventKind::ALL {
+        assert!(vectors.contains(&format!("\"kind\":\"{}\"", kind.name())), "{}", kind.name());
+    }
+}

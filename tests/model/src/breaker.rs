@@ -12,7 +12,7 @@ const MS: u64 = 1_000_000;
 const SLICES: u64 = 10;
 
 /// Over what the rates are taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     /// The last N outcomes.
     Calls(usize),
@@ -21,7 +21,7 @@ pub enum Window {
 }
 
 /// Settings; durations in nanoseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "named as in BreakerConfig, which documents them")]
 pub struct Config {
     pub window: Window,
@@ -69,6 +69,35 @@ pub enum Outcome {
 
 /// Calls, failed calls and slow calls.
 pub type Trip = (u32, u32, u32);
+
+/// What an event tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the kinds of the design")]
+pub enum Kind {
+    Entered(State),
+    ProbeSucceeded,
+    ProbeFailed,
+    ProbeLost,
+    RampStarted,
+    RampEnded,
+    Configured,
+}
+
+/// How many events are kept.
+const EVENTS: usize = 64;
+
+/// An entry of the event ring.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Running number, from 0.
+    pub seq: usize,
+    /// What happened.
+    pub kind: Kind,
+    /// When, at a whole millisecond.
+    pub at: u64,
+    /// Of an opening by itself: what opened it.
+    pub trip: Option<Trip>,
+}
 
 /// The right to make one call.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +166,10 @@ pub struct Breaker {
     leases: u64,
     /// Calls, failed and slow ones, of what last opened it.
     last_trip: Option<Trip>,
+    /// The reading by which events are told.
+    reading: u64,
+    /// All that there ever were.
+    events: Vec<Event>,
 }
 
 impl Breaker {
@@ -164,7 +197,24 @@ impl Breaker {
             slots: Vec::new(),
             leases: 0,
             last_trip: None,
+            reading: now,
+            events: Vec::new(),
         }
+    }
+
+    /// What happens next happens at `now`.
+    pub fn read(&mut self, now: u64) {
+        self.reading = now;
+    }
+
+    /// The events from number `from` on that are kept.
+    pub fn events(&self, from: usize) -> &[Event] {
+        &self.events[from.clamp(self.events.len().saturating_sub(EVENTS), self.events.len())..]
+    }
+
+    fn tell(&mut self, kind: Kind) {
+        let trip = self.last_trip.filter(|_| kind == Kind::Entered(State::Open));
+        self.events.push(Event { seq: self.events.len(), kind, at: self.whole_ms(self.reading), trip });
     }
 
     /// Asks for one call; the error is the nanoseconds until it is worth asking again. In a ramp the call passes where
@@ -184,12 +234,14 @@ impl Breaker {
             let from = self.config.ramp_from;
             if is_over {
                 self.ramping = false;
+                self.tell(Kind::RampEnded);
             } else if draw >= from + (1.0 - from) * (gone as f64 / ramp as f64) {
                 return Err(ramp / 10);
             }
         }
         if self.state == State::Open && self.has_cooled(now) {
             self.enter(State::HalfOpen);
+            self.tell(Kind::Entered(State::HalfOpen));
             self.slots = vec![Slot::Free { again: false }; self.config.probes];
         }
         match self.state {
@@ -301,6 +353,10 @@ impl Breaker {
 
     /// All of them.
     pub fn set_config(&mut self, config: Config) {
+        if config == self.config {
+            return;
+        }
+        self.tell(Kind::Configured);
         let (cooldown, lease) = (longest_cooldown(&config), config.probe_timeout);
         self.longest_cooldown = if self.state == State::Open { self.longest_cooldown.max(cooldown) } else { cooldown };
         self.longest_lease = if self.state == State::HalfOpen { self.longest_lease.max(lease) } else { lease };
@@ -312,6 +368,11 @@ impl Breaker {
 
     /// An operator's switch: forced open, disabled, metrics-only, or closed (a reset).
     pub fn switch(&mut self, state: State) {
+        if state != self.state {
+            self.tell(Kind::Entered(state));
+        } else if self.ramping {
+            self.tell(Kind::RampEnded);
+        }
         self.enter(state);
         self.reopened = 0;
     }
@@ -362,7 +423,7 @@ impl Breaker {
             self.slots[place] = Slot::Leased { lease: self.leases, deadline, again, watch: Watch::default() };
             return Ok(self.permit(now, Some(self.leases)));
         }
-        let mut lost = false;
+        let mut lost = 0;
         // A lease ends at a whole millisecond.
         let longest = self.longest_lease + MS;
         for slot in &mut self.slots {
@@ -375,11 +436,12 @@ impl Breaker {
             };
             if over {
                 *slot = if *again { Slot::Lost } else { Slot::Free { again: true } };
-                lost = true;
+                lost += 1;
             }
         }
+        (0..lost).for_each(|_| self.tell(Kind::ProbeLost));
         self.judge_probes(now, 0);
-        if lost {
+        if lost > 0 {
             return self.acquire(now, draw);
         }
         let waits = self.slots.iter().filter_map(|slot| match slot {
@@ -404,6 +466,7 @@ impl Breaker {
                 let ignored = matches!(outcome, Outcome::Ignore | Outcome::Unreached);
                 self.slots[slot] = if ignored { Slot::Free { again: false } } else { Slot::Done { failed, slow } };
                 if !ignored {
+                    self.tell(if failed { Kind::ProbeFailed } else { Kind::ProbeSucceeded });
                     self.judge_probes(now, retry_after);
                 }
             }
@@ -477,7 +540,11 @@ impl Breaker {
             self.enter(State::Closed);
             // The first whole millisecond since creation that is not before, and not the very first.
             self.closed = Some(self.start + (now - self.start).div_ceil(MS).max(1) * MS);
+            self.tell(Kind::Entered(State::Closed));
             self.ramping = self.config.ramp.is_some();
+            if self.ramping {
+                self.tell(Kind::RampStarted);
+            }
             self.ramp_watch.clear();
         }
     }
@@ -506,6 +573,7 @@ impl Breaker {
         let cooldown = self.cooldown().max(retry_after.min(longest_cooldown(&self.config)));
         self.enter(State::Open);
         self.last_trip = Some(by);
+        self.tell(Kind::Entered(State::Open));
         self.until = self.whole_ms(now + cooldown);
         self.until_watch.clear();
     }

@@ -1,6 +1,6 @@
 //! Circuit breaker.
 
-use crate::breaker::{self, Breaker, Permit, State, Window};
+use crate::breaker::{self, Breaker, Kind, Permit, State, Window};
 use crate::format::{Ns, Subject};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -113,6 +113,10 @@ pub enum Op {
     State {},
     Stats {},
     RetryAfter {},
+    /// The events from this number on.
+    Events {
+        since: u32,
+    },
     ForceOpen {},
     Disable {},
     MetricsOnly {},
@@ -152,7 +156,20 @@ pub enum Answer {
     RetryAfter {
         retry_after_ns: Ns,
     },
+    Events {
+        events: Vec<Event>,
+    },
     Nothing {},
+}
+
+/// An entry of the event ring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the format's README documents the fields")]
+pub struct Event {
+    pub seq: u64,
+    pub kind: &'static str,
+    pub at_ns: Ns,
+    pub trip: Option<Trip>,
 }
 
 /// The calls by which a circuit opened.
@@ -166,6 +183,24 @@ pub struct Trip {
 
 fn trip((calls, failed, slow): breaker::Trip) -> Trip {
     Trip { calls, failed, slow }
+}
+
+fn event(it: &breaker::Event) -> Event {
+    let kind = match it.kind {
+        Kind::Entered(State::Closed) => "closed",
+        Kind::Entered(State::Open) => "opened",
+        Kind::Entered(State::HalfOpen) => "half_opened",
+        Kind::Entered(State::ForcedOpen) => "forced_open",
+        Kind::Entered(State::Disabled) => "disabled",
+        Kind::Entered(State::MetricsOnly) => "metrics_only",
+        Kind::ProbeSucceeded => "probe_succeeded",
+        Kind::ProbeFailed => "probe_failed",
+        Kind::ProbeLost => "probe_lost",
+        Kind::RampStarted => "ramp_started",
+        Kind::RampEnded => "ramp_ended",
+        Kind::Configured => "configured",
+    };
+    Event { seq: it.seq as u64, kind, at_ns: Ns(it.at), trip: it.trip.map(trip) }
 }
 
 /// The model and the permits it gave out.
@@ -186,6 +221,7 @@ impl Subject for ModelBreaker {
 
     fn apply(&mut self, now: u64, op: &Op) -> Answer {
         let breaker = &mut self.breaker;
+        breaker.read(now);
         match op {
             Op::Acquire { name } => {
                 let answer = self.acquire(now, name, 0.0);
@@ -215,6 +251,10 @@ impl Subject for ModelBreaker {
                 return Answer::Stats { calls, failed, slow, last_trip, ramping };
             }
             Op::RetryAfter {} => return Answer::RetryAfter { retry_after_ns: Ns(breaker.retry_after(now)) },
+            Op::Events { since } => {
+                let events = breaker.events(*since as usize).iter().map(event).collect();
+                return Answer::Events { events };
+            }
             Op::ForceOpen {} => breaker.switch(State::ForcedOpen),
             Op::Disable {} => breaker.switch(State::Disabled),
             Op::MetricsOnly {} => breaker.switch(State::MetricsOnly),

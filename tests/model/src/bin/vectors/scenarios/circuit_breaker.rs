@@ -1,6 +1,6 @@
 //! Circuit breaker.
 
-use super::breaker_tables;
+use super::{breaker_events, breaker_tables};
 use crate::random::Random;
 use crate::script::{self, MS, S, Script};
 use tidegate_model::format::{Case, File, Ns};
@@ -24,6 +24,7 @@ pub(crate) fn file() -> File<Config, Op> {
         switches(),
         changes(),
         breaker_tables::all(),
+        breaker_events::all(),
         random(),
     ];
     script::file("circuit_breaker", groups.into_iter().flatten().collect())

@@ -2,6 +2,7 @@
 
 pub(crate) mod adaptive_limiter;
 pub(crate) mod bounded_queue;
+mod breaker_events;
 pub(crate) mod breaker_registry;
 mod breaker_tables;
 pub(crate) mod circuit_breaker;
