@@ -99,7 +99,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::retry::throttle::{ClientThrottle, ClientThrottleStats};
     #[pymodule_export]
-    use crate::scope::{HostScope, ProcessScope};
+    use crate::scope::{HostScope, ProcessScope, check_place};
     #[pymodule_export]
     use crate::shed::{LoadShedder, Shed, ShedderStats};
     #[pymodule_export]

@@ -204,6 +204,19 @@ impl<'py> Asked<'py> {
     }
 }
 
+/// Checks the place of objects that are still to be made; opens nothing.
+#[pyfunction]
+pub(crate) fn check_place(
+    py: Python<'_>,
+    scope: Optional<'_, '_>,
+    name: Optional<'_, '_>,
+    on_conflict: Optional<'_, '_>,
+) -> PyResult<()> {
+    let Asked { scope, name, .. } = Asked::of(py, scope, name, on_conflict, None)?;
+    let scope = scope.of_named(name.is_some()).read();
+    scope.and_then(|scope| scope.check(name.as_deref())).map_err(|error| errors::arena(py, &error))
+}
+
 /// Where an object lives, as it shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -222,10 +235,7 @@ impl Place {
         let fail = |error: ArenaError| errors::arena(py, &error);
         let Asked { scope: given, name, on_conflict, clock } = asked;
         let private = || private(clock::source(clock.as_ref())).map_err(|error| from_core(py, &error));
-        // TIDEGATE_SCOPE moves what has a name; what has none could not be found there by anybody else, and stays
-        // private.
-        let given =
-            if matches!(given, Given::Nothing) && name.is_none() { Given::Text("process".to_owned()) } else { given };
+        let given = given.of_named(name.is_some());
         let place = Self { scope: given.read().map_err(fail)?, name };
         let name = place.name.as_deref();
         if place.scope == Scope::Process {
@@ -293,6 +303,11 @@ impl Given {
                 Err(wrong_type("scope", allowed, scope))
             }
         }
+    }
+
+    /// TIDEGATE_SCOPE moves what has a name; what has none could not be found there by anybody else, and stays private.
+    fn of_named(self, is_named: bool) -> Self {
+        if matches!(self, Self::Nothing) && !is_named { Self::Text("process".to_owned()) } else { self }
     }
 
     fn read(&self) -> Result<Scope, ArenaError> {

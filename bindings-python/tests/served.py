@@ -16,12 +16,13 @@ from conftest import Thread, run, wait_until
 
 
 @contextmanager
-def served(app: Any, http: str = "httptools") -> Iterator[str]:
+def served(app: Any, http: str = "httptools", **options: Any) -> Iterator[str]:
     """An ASGI application, by the server that production uses."""
+    options = {"log_level": "critical", "ws": "websockets-sansio", "lifespan": "on", **options}
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        config = uvicorn.Config(app, http=http, log_level="critical", ws="websockets-sansio", lifespan="on")
+        config = uvicorn.Config(app, http=http, **options)
         server = uvicorn.Server(config)
         thread = Thread(lambda: asyncio.run(server.serve([listener])))
         wait_until(lambda: server.started or not thread.is_alive())

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import logging
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -303,6 +304,70 @@ def test_a_choice_that_fails(make: Any) -> None:
     with served(dispatch(apps)) as url:
         assert statuses(ask(url, *(f"/{at}" for at in range(len(apps))))) == [500] * len(apps)
     assert [[type(known) for known in handled] for handled in each] == [[error] for _, error in cases]
+
+
+GIVEN: list[tuple[Any, dict[str, Any], str]] = [
+    ("5/minutee", {}, r"limit: .*chosen\(\) gave '5/minutee': rate: "),
+    ("", {}, r"limit: .*chosen\(\) gave '': rate: "),
+    ("0/minute", {}, r"limit: .*chosen\(\) gave '0/minute': .*"),
+    ("5/minute;often", {}, r"limit: .*chosen\(\) gave '5/minute;often': rate: "),
+    ("5/minute;5/minute", {}, r"limit: .*chosen\(\) gave '5/minute;5/minute': limit: "),
+    ("2/minute", {"cost": 3}, r"limit: .*chosen\(\) gave '2/minute': cost: "),
+    ("x" * 1000, {}, r"limit: .*chosen\(\) gave 'x{80}': rate: "),
+    (["5/minute"], {}, r"limit: expected .*chosen\(\) to give a limit, .*, got a list"),
+    (5, {}, r"limit: expected .*chosen\(\) to give a limit, .*, got a int"),
+    (False, {}, r"limit: expected .*chosen\(\) to give a limit, .*, got a bool"),
+    (RateLimiter, {}, r"limit: expected .*chosen\(\) to give a limit, .*, got the class RateLimiter"),
+]
+
+
+@pytest.mark.parametrize("scope", [None, "process:given"])
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+def test_a_limit_that_cannot_be_is_one_logged_error_that_names_who_gave_it(
+    make: Any, scope: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    for found, options, text in GIVEN:
+
+        def chosen(scope: Any, found: Any = found) -> Any:
+            return found
+
+        caplog.clear()
+        app = make(chosen, [], key=header("x-user"), scope=scope, name="plan", **options)
+        app.exception_handlers.clear()
+        with served(app, log_level="warning", log_config=None) as url:
+            assert statuses(ask(url, "/", "/")) == [500, 500], found
+        errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        assert len(errors) == 2, found
+        assert all(record.exc_info and re.match(text, str(record.exc_info[1])) for record in errors), errors[0].exc_text
+
+
+@pytest.mark.parametrize("make", [in_middleware, in_fastapi, in_starlette])
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ({"name": "a name", "scope": "process:given"}, "name: .* is not an object's name"),
+        ({"name": "x" * 64, "scope": "host:given"}, "name: .* is not an object's name"),
+        ({"name": "", "scope": "host:given"}, "name: .* is not an object's name"),
+        ({"scope": "host:given"}, "name: the scope .* needs a name"),
+        ({"name": "plan", "scope": "given"}, "scope: .* is not a scope"),
+        ({"name": "plan", "on_conflict": "often"}, "on_conflict: "),
+        ({"name": "\u00fc"}, "name: must be printable ASCII"),
+        ({"name": ""}, "name: must have 1 to 128"),
+        ({"name": "plan", "jitter": 2}, "jitter: "),
+    ],
+)
+def test_where_chosen_limits_stand_is_checked_at_the_start(make: Any, place: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{text}"):
+        # As a server does when it starts.
+        make(plan, [], key=header("x-user"), **place).build_middleware_stack()
+
+
+def test_a_chosen_limit_s_name_has_room_in_any_scope(host: str) -> None:
+    for name in ("x" * 63, "y" * 50):
+        for text in ("5/minute", "12345/minute;67890/hour"):
+            app = in_middleware(lambda scope, text=text: text, [], key=header("x-user"), scope=host, name=name)
+            with served(app) as url:
+                assert statuses(ask(url, "/")) == [200]
 
 
 def test_a_limit_made_for_each_request_is_an_error_and_not_no_limit() -> None:

@@ -12,7 +12,18 @@ from . import _notices
 from ._fields import FIELDS, one_told
 from ._functions import called, flag, function, optional
 from ._limit import MOST_COST, Chooser, can_refund, check_cost, check_limit, check_refund, choice_name, make_limit
-from ._tidegate import ClientAddress, Decision, HostScope, LimitSet, ProcessScope, RateLimiter, Taken, Tier, TokenBucket
+from ._tidegate import (
+    ClientAddress,
+    Decision,
+    HostScope,
+    LimitSet,
+    ProcessScope,
+    RateLimiter,
+    Taken,
+    Tier,
+    TokenBucket,
+    check_place,
+)
 from ._time import sleep_async
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem, retry_after_seconds
@@ -277,6 +288,9 @@ class Guard:
                 function("limit", limit)
             except TypeError as error:
                 raise TypeError(f'{error}. A decorator takes its limit first, as in @limit("5/minute")') from None
+            # What its limits have in common, before there is one.
+            check_place(scope, name, on_conflict)
+            Policies(None, self.name, **self._told)
             self._chooser: Chooser[Guard] | None = Chooser(limit, make)
             self.limit, self.cost = limit, check_cost(cost, ())
             self.key: Any = key

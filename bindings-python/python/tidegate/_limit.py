@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from . import _notices
-from ._functions import function
+from ._functions import called, function
 from ._tidegate import (
     BoundedQueue,
     CircuitBreaker,
@@ -250,7 +250,9 @@ def choice_name(name: str, rates: str) -> str:
     longest = _LONGEST if len(each) == 1 else _LONGEST - len(f":{len(each)}")
     if len(text) <= longest:
         return text
-    return f"{name}:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    # Of all of it, for the name may have no room beside it.
+    short = f":{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return name[: longest - len(short)] + short
 
 
 def exact_seconds(length: float) -> str:
@@ -269,6 +271,13 @@ def check_cost(cost: Any, members: Iterable[Any]) -> Any:
     if not 1 <= cost <= most:
         raise ConfigError(f"cost: must be 1 to the burst ({most}), or no call could pass; got {cost}")
     return cost
+
+
+def _shown(found: Any) -> str:
+    """What a function has given, in a message."""
+    if isinstance(found, type):
+        return f"the class {found.__name__}"
+    return repr(found[:80]) if isinstance(found, str) else f"a {type(found).__name__}"
 
 
 class Chooser(Generic[T]):
@@ -296,7 +305,8 @@ class Chooser(Generic[T]):
         is_limit = isinstance(found, (str, Tier)) or callable(getattr(found, "check", None))
         if not is_limit or isinstance(found, type):
             raise TypeError(
-                f"limit: expected the function to give a limit, a tier, a rate or None, got {type(found).__name__}"
+                f"limit: expected {called(self._function)}() to give a limit, a tier, a rate or None, "
+                f"got {_shown(found)}"
             )
         if isinstance(found, Tier):
             return self._of_tier(found)
@@ -324,15 +334,25 @@ class Chooser(Generic[T]):
                     "exist, for one made for a request admits it always"
                 )
             # What is made holds the limit, so that its id stays its own.
-            made = self._made.setdefault(at, self._make(found))
+            made = self._made.setdefault(at, self._make_of(found))
         return made
+
+    def _make_of(self, found: Any) -> T:
+        """What is made of a limit. An error says who gave it: the log of a server has no other word of that."""
+        try:
+            return self._make(found)
+        except (ArenaError, ConfigError, TypeError) as error:
+            text = f"limit: {called(self._function)}() gave {_shown(found)}: {error}"
+            if isinstance(error, ArenaError):
+                raise ArenaError(text, error.kind) from error
+            raise (ConfigError if isinstance(error, ConfigError) else TypeError)(text) from error
 
     def _of_tier(self, tier: Tier) -> T:
         at = (id(tier.limiter), tier.count, tier.period, tier.burst)
         made = self._tiers.get(at)
         if made is None:
             # What is made holds the limiter, so that its id stays its own for as long as it stands here.
-            made = self._tiers[at] = self._make(tier)
+            made = self._tiers[at] = self._make_of(tier)
             if len(self._tiers) > _MOST_CHOICES:
                 with suppress(RuntimeError, StopIteration):
                     self._tiers.pop(next(iter(self._tiers)), None)

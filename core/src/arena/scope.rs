@@ -90,6 +90,13 @@ impl Scope {
         Ok((Arena::of_process(arena, capacity)?, name))
     }
 
+    /// Whether an object of this name, if it has one, can be made here; opens nothing.
+    ///
+    /// Errors: as [`place`](Self::place).
+    pub fn check(&self, name: Option<&str>) -> Result<(), ArenaError> {
+        if *self == Self::Process { Ok(()) } else { self.named(name, "").map(drop) }
+    }
+
     /// The object's name, which a named scope needs; asked for before the arena is made.
     fn named<'a>(&self, name: Option<&'a str>, said: &str) -> Result<&'a str, ArenaError> {
         let Some(name) = name else {
