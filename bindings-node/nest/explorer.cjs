@@ -1,10 +1,13 @@
 'use strict';
 
-const { translateGuards } = require('./guarded.cjs');
+const { translateFilters } = require('./filtered.cjs');
 const { classesOf, limitedMethods } = require('./marks.cjs');
 const { verifyGuarded } = require('./presence.cjs');
-const { translated } = require('./refusals.cjs');
+const { standAside, standIn, translated } = require('./refusals.cjs');
 const { rememberUpgrades } = require('./upgrades.cjs');
+
+/** Where refusals of HTTP and GraphQL end: in filters. */
+const FILTERED = new Set(['http', 'graphql']);
 
 /**
  * Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a
@@ -15,24 +18,29 @@ class TidegateExplorer {
   #registry;
   #settle;
   #host;
-  #translates;
+  #translation;
 
-  /** @param translates whether refusals of guards become exceptions that say when to come back */
-  constructor(modules, registry, settle, host, translates) {
-    this.#translates = translates;
+  /** @param translation of refusals for filters of the application: Nest's config and our interceptor, or undefined */
+  constructor(modules, registry, settle, host, translation) {
+    this.#translation = translation;
     this.#settle = settle;
     this.#host = host;
     this.#modules = modules;
     this.#registry = registry;
   }
 
+  /** All instances are made, and no route of HTTP. */
+  beforeRoutes() {
+    if (this.#translation === undefined) return;
+    const { config, interceptor } = this.#translation;
+    const translate = (error, host) =>
+      FILTERED.has(host.getType()) ? translated(this.#registry, error, host) : error;
+    if (translateFilters(this.#modules, config, translate)) standAside(interceptor);
+  }
+
   onModuleInit() {
+    if (this.#translation !== undefined) standIn(this.#translation.interceptor);
     this.#settle();
-    if (this.#translates) {
-      const translate = (error, context) =>
-        context.getType() === 'http' ? translated(this.#registry, error, context) : error;
-      translateGuards(this.#modules, translate);
-    }
     for (const module of this.#modules.values()) {
       for (const metatype of classesOf(module)) {
         for (const method of limitedMethods(metatype)) {

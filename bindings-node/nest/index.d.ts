@@ -202,8 +202,9 @@ export interface RefusalExtensions {
 }
 
 /**
- * Makes HttpExceptions of the refusals that leave a handler and sets Retry-After, before any filter. In every route
- * unless `filter: false`.
+ * Makes HttpExceptions of the refusals that leave a handler and sets Retry-After, before any filter. Unless
+ * `filter: false` for GraphQL, messages and sockets, and for controllers that Nest makes for each request; other routes
+ * of HTTP need none, their filters get HttpExceptions.
  */
 export class TidegateInterceptor implements NestInterceptor {
   constructor(registry: TidegateRegistry);

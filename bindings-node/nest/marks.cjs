@@ -8,17 +8,22 @@ const SKIPS = 'tidegate:skips';
 const limitsOn = (target) => Reflect.getMetadata(LIMITS, target) ?? [];
 const skipsOn = (target) => Reflect.getMetadata(SKIPS, target) ?? [];
 
-/** Methods of the class `metatype`, inherited ones too, under which limits of their own or of the class stand. */
-function* limitedMethods(metatype) {
-  const isLimited = limitsOn(metatype).length > 0;
+/** The methods of a class, those that it inherits too. */
+function* methodsOf({ prototype }) {
   const seen = new Set(['constructor']);
-  for (let type = metatype.prototype; type !== null && type !== Object.prototype; type = Object.getPrototypeOf(type)) {
+  for (let type = prototype; type !== null && type !== Object.prototype; type = Object.getPrototypeOf(type)) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(type))) {
       if (seen.has(name)) continue;
       seen.add(name);
-      if (typeof value === 'function' && (isLimited || limitsOn(value).length > 0)) yield value;
+      if (typeof value === 'function') yield value;
     }
   }
+}
+
+/** Those of them under which limits of their own or of the class stand. */
+function* limitedMethods(metatype) {
+  const isLimited = limitsOn(metatype).length > 0;
+  for (const method of methodsOf(metatype)) if (isLimited || limitsOn(method).length > 0) yield method;
 }
 
 /** The classes whose methods Nest calls: controllers, and providers, of which some are resolvers and gateways. */
@@ -28,4 +33,4 @@ function* classesOf({ controllers, providers }) {
   }
 }
 
-module.exports = { LIMITS, SKIPS, classesOf, limitedMethods, limitsOn, skipsOn };
+module.exports = { LIMITS, SKIPS, classesOf, limitedMethods, limitsOn, methodsOf, skipsOn };

@@ -1,7 +1,14 @@
 'use strict';
 
 const { Inject, Module, Optional, Scope } = require('@nestjs/common');
-const { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, HttpAdapterHost, ModulesContainer } = require('@nestjs/core');
+const {
+  APP_FILTER,
+  APP_GUARD,
+  APP_INTERCEPTOR,
+  HttpAdapterHost,
+  ModuleRef,
+  ModulesContainer,
+} = require('@nestjs/core');
 const { entries } = require('../http/options.cjs');
 const check = require('../lib/check.cjs');
 const { TidegateExplorer } = require('./explorer.cjs');
@@ -42,8 +49,10 @@ function globalFilter(value) {
   const ours = TidegateExceptionFilter;
   if (value === false) return [ours];
   if (value === true || value === ours) return [ours, { provide: APP_FILTER, useExisting: ours }];
-  if (isPerRequest(value, 'filter')) return [ours, { provide: APP_FILTER, useClass: value }];
-  return [value, { provide: ours, useExisting: value }, { provide: APP_FILTER, useExisting: ours }];
+  // For refusals that theirs does not catch; the later comes first.
+  const last = { provide: APP_FILTER, useFactory: (registry) => new ours(registry), inject: [TidegateRegistry] };
+  if (isPerRequest(value, 'filter')) return [ours, last, { provide: APP_FILTER, useClass: value }];
+  return [value, last, { provide: ours, useExisting: value }, { provide: APP_FILTER, useExisting: ours }];
 }
 
 /** A class that Nest makes for each request cannot stand behind another token. */
@@ -136,9 +145,11 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
     registry,
     {
       provide: TidegateExplorer,
-      useFactory: (modules, made, host) =>
-        new TidegateExplorer(modules, made, () => settleNames(made, modules), host, filter !== false),
-      inject: [ModulesContainer, TidegateRegistry, HttpAdapterHost],
+      useFactory: (modules, made, host, interceptor, { container }) => {
+        const translation = filter === false ? undefined : { config: container?.applicationConfig, interceptor };
+        return new TidegateExplorer(modules, made, () => settleNames(made, modules), host, translation);
+      },
+      inject: [ModulesContainer, TidegateRegistry, HttpAdapterHost, TidegateInterceptor, ModuleRef],
     },
     TidegateInterceptor,
     GuardPlace,
@@ -167,10 +178,18 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
 }
 
 class TidegateModule {
+  #explorer;
+
   constructor(explorer) {
     if (explorer === undefined) {
       throw check.valueError('TidegateModule: import what forRoot() or forRootAsync(…) gives, not the class itself');
     }
+    this.#explorer = explorer;
+  }
+
+  /** Nest asks for middleware here: when all instances are made, and before it makes routes. */
+  configure() {
+    this.#explorer.beforeRoutes();
   }
 
   static forRoot(options = {}) {
