@@ -287,7 +287,7 @@ export const ROWS = [
   {
     work: 'breaker, async call that succeeds',
     floor: 'the call alone',
-    targets: [],
+    targets: [{ of: 'opossum', most: 0.5 }],
     contenders: { tidegate: tidegateCall, opossum, 'the call alone': bareCall },
   },
   {

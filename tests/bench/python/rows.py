@@ -9,6 +9,7 @@ import time
 import timeit
 
 import circuitbreaker
+import interlock
 import janus
 import keyed
 import limits
@@ -223,13 +224,14 @@ ROWS = [
         "work": "breaker, call that succeeds",
         "floor": "the function alone",
         "floors": ["the function alone"],
-        "targets": [{"of": "circuitbreaker", "most": 0.4}],
+        "targets": [{"of": "circuitbreaker", "most": 0.4}, {"of": "interlock", "most": 0.05}],
         "contenders": {
             "tidegate": lambda: protected(CircuitBreaker("bench")),
             "tidegate decorator": lambda: decorated(CircuitBreaker("bench")),
             "tidegate permit": lambda: permit(CircuitBreaker("bench")),
             "circuitbreaker": lambda: protected(circuitbreaker.CircuitBreaker()),
             "pybreaker": lambda: protected(pybreaker.CircuitBreaker()),
+            "interlock": lambda: decorated(interlock.CircuitBreaker(name="bench")),
             "the function alone": lambda: works,
         },
     },
