@@ -57,7 +57,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::gate::Gate;
     #[pymodule_export]
-    use crate::gate::admission::Admission;
+    use crate::gate::admission::{Admission, outcome_of_status};
     #[pymodule_export]
     use crate::gate::stats::{GateStats, PartVerdict};
     #[pymodule_export]
@@ -71,7 +71,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::http::policies::Policies;
     #[pymodule_export]
-    use crate::http::problem::{problem_body, retry_after_seconds};
+    use crate::http::problem::{problem_body, problem_of, retry_after_seconds};
     #[pymodule_export]
     use crate::http::taken::Taken;
     #[pymodule_export]

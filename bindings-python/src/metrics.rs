@@ -4,6 +4,7 @@ use crate::breaker::CircuitBreaker;
 use crate::breaker::registry::BreakerRegistry;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::errors::{from_core, wrong_type};
+use crate::gate::Gate;
 use crate::limit::bucket::TokenBucket;
 use crate::limit::keyed::RateLimiter;
 use crate::queue::BoundedQueue;
@@ -72,8 +73,11 @@ fn visit<V: Visit>(object: &Bound<'_, PyAny>, visitor: V) -> PyResult<V::Answer>
     if let Ok(queue) = object.cast::<BoundedQueue>() {
         return Ok(visitor.visit(&*queue.get().core, None));
     }
+    if let Ok(gate) = object.cast::<Gate>() {
+        return Ok(visitor.visit(&gate.get().core, None));
+    }
     let kinds = "a TokenBucket, RateLimiter, ConcurrencyLimiter, CircuitBreaker, BreakerRegistry, RetryBudget, \
-                 ClientThrottle, LoadShedder or BoundedQueue";
+                 ClientThrottle, LoadShedder, BoundedQueue or Gate";
     Err(wrong_type("object", kinds, object))
 }
 

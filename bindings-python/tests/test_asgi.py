@@ -197,7 +197,7 @@ def test_client_ip(client: Any, key: str | None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, ConfigError, "limit, rules, shedder, queue, concurrency: give at least one"),
+        ({}, ConfigError, "limit, rules, shedder, queue, concurrency, gate: give at least one"),
         ({"limit": 5}, TypeError, "limit: expected a rate"),
         ({"limit": "x"}, ConfigError, "rate: "),
         ({"limit": TokenBucket}, TypeError, "limit: expected a limit, got the class TokenBucket"),

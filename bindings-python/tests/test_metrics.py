@@ -21,6 +21,7 @@ from tidegate import (
     CircuitBreaker,
     ClientThrottle,
     ConcurrencyLimiter,
+    Gate,
     ConfigError,
     LimitSet,
     LoadShedder,
@@ -50,6 +51,10 @@ def everything() -> Metrics:
     queue: BoundedQueue[int] = BoundedQueue(2)
     queue.try_push(1)
     metrics.add(queue, name='a "quoted" \\ name\n')
+    gate = Gate("orders", concurrency=ConcurrencyLimiter(1))
+    held = gate.admit()
+    assert not gate.admit() and held.finish()
+    metrics.add(gate)
     return metrics
 
 
@@ -66,6 +71,9 @@ def test_the_page_is_what_prometheus_reads(format: Any, parse: Any) -> None:
     decided = {"kind": "token_bucket", "name": "everyone", "scope": "process"}
     assert value(page, "tidegate_decisions_total", decision="admitted", **decided) == 1
     assert value(page, "tidegate_decisions_total", decision="denied", **decided) == 1
+    orders = {"kind": "gate", "name": "orders"}
+    assert [value(page, "tidegate_decisions_total", decision=it, **orders) for it in ("admitted", "denied")] == [1, 1]
+    assert value(page, "tidegate_gate_denied_total", name="orders", part="concurrency") == 1
     assert value(page, "tidegate_breaker_state", name="payment", state="forced_open") == 1
     assert value(page, "tidegate_queue_depth", queue='a "quoted" \\ name\n') == 1
     assert value(page, "tidegate_pressure", name="main", signal="loop_lag") == 0

@@ -1,17 +1,20 @@
 //! Figures: every family well formed, each series once, and as many as there are names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate::breaker::{Outcome, Permit, State};
 use tidegate::concurrency::AdaptiveConfig;
+use tidegate::gate::Request;
+use tidegate::limit::Mode;
 use tidegate::metrics::{Family, FamilyType, Metrics, MetricsFormat};
 use tidegate::retry::RetryBudgetConfig;
 use tidegate::shed::{Signal, SignalKind};
 use tidegate::throttle::ClientThrottleConfig;
 use tidegate::{
     Algorithm, Arena, BoundedQueue, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, Clock,
-    ConcurrencyLimiter, LoadShedder, ManualClock, OnConflict, QueueConfig, Quota, RateLimiter, RegistryConfig,
-    RetryBudget, ShedderConfig, TokenBucket,
+    ConcurrencyLimiter, Gate, GateConfig, LoadShedder, ManualClock, OnConflict, QueueConfig, Quota, RateLimiter,
+    RegistryConfig, RetryBudget, ShedderConfig, TokenBucket,
 };
 
 /// Label pairs and value of each sample, by its name; checks the form of all lines.
@@ -55,6 +58,14 @@ fn everything() -> Metrics {
     metrics.add("database", &concurrency).expect("a name");
     let adaptive = ConcurrencyLimiter::adaptive(AdaptiveConfig::default()).expect("a limit");
     metrics.add("search", &adaptive).expect("a name");
+    for (name, mode) in [("orders", Mode::Enforce), ("search", Mode::DryRun)] {
+        let concurrency = Arc::new(ConcurrencyLimiter::new(1).expect("a limit"));
+        let config = GateConfig { concurrency: Some(("database".into(), concurrency)), mode, ..GateConfig::new(name) };
+        let gate = Gate::new(config).expect("a gate");
+        let held = [gate.admit(&Request::default()), gate.admit(&Request::default())].map(|it| it.expect("an answer"));
+        assert_eq!(held.map(|it| it.is_allowed()), [true, mode == Mode::DryRun]);
+        metrics.add(name, &gate).expect("a name");
+    }
     let breaker = CircuitBreaker::new("payment", BreakerConfig::default()).expect("a breaker");
     breaker.force_open();
     metrics.add("payment", &breaker).expect("a name");
@@ -95,7 +106,13 @@ fn each_kind_tells_what_it_counted() {
         let counts = ["admitted", "denied", "would_deny"].map(|decision| decided(kind, name, decision));
         assert_eq!(counts, [1.0, 1.0, 0.0], "{kind}");
     }
+    for (name, expected) in [("orders", [1.0, 1.0, 0.0]), ("search", [1.0, 0.0, 1.0])] {
+        let counts = ["admitted", "denied", "would_deny"].map(|decision| decided("gate", name, decision));
+        assert_eq!(counts, expected, "{name}");
+    }
     let of = |name: &str, more: &str| value(name, &format!(r#"scope="process",{more}}}"#));
+    assert_eq!(of("tidegate_gate_denied_total", r#"name="orders",part="concurrency""#), 1.0);
+    assert_eq!(of("tidegate_gate_denied_total", r#"name="orders",part="limit""#), 0.0);
     assert_eq!(of("tidegate_keys", r#"name="client""#), 1.0);
     assert_eq!(of("tidegate_concurrency_in_flight", r#"name="database""#), 1.0);
     assert_eq!(of("tidegate_breaker_state", r#"name="payment",state="forced_open""#), 1.0);

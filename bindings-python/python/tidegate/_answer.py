@@ -72,7 +72,7 @@ def served_as(page: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     return serve
 
 
-def encoded(said: Any, name: str = "on_refused") -> tuple[bytes, bytes]:
+def encoded(said: Any, name: str = "on_refused", kind: str = "an ASGI response") -> tuple[bytes, bytes]:
     """The content type and the bytes of what ``on_refused`` gave."""
     if isinstance(said, str):
         return b"text/plain; charset=utf-8", said.encode()
@@ -84,7 +84,7 @@ def encoded(said: Any, name: str = "on_refused") -> tuple[bytes, bytes]:
         return b"application/json", text.encode()
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"{name}: expected a text, bytes, what JSON can say, an ASGI response or None, got {type(said).__name__}"
+            f"{name}: expected a text, bytes, what JSON can say, {kind} or None, got {type(said).__name__}"
         ) from error
 
 

@@ -22,7 +22,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from ._tidegate import Admission, Gate
+    from ._tidegate import Admission, Gate, _GateOutcome
 
 _ERRORS: dict[str, type[Any]] = {
     "access": AccessDeniedError,
@@ -47,7 +47,7 @@ def refusal(admission: Admission) -> TidegateError:
     return error
 
 
-def outcome_of(error: BaseException) -> str:
+def outcome_of(error: BaseException) -> _GateOutcome:
     """What a call that raised says: a refusal, a timeout and the answer of one are drops."""
     if is_dropped(error):
         return "dropped"

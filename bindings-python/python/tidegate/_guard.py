@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
@@ -30,6 +30,7 @@ from .headers import HeaderList, Policies, Problem, retry_after_seconds
 from .keys import ClientIP, Header, Key, KeyFunction, client_ip, resolve
 
 if TYPE_CHECKING:
+    from ._tidegate import Admission
     from ._tidegate import _OnConflict as OnConflict
 
 __all__ = ["Charge", "Condition", "Cost", "Guard", "Keys", "LimitOptions", "Refusal"]
@@ -55,12 +56,12 @@ class Refusal(NamedTuple):
     """What ``on_refused`` is told beside the scope."""
 
     status: int
-    # Of Retry-After, whole seconds.
-    retry_after: int
-    # The policies that refused.
+    # Of Retry-After, whole seconds; None where it is not sent.
+    retry_after: int | None
+    # The policies that refused; of a gate the part.
     policies: tuple[str, ...]
-    # The limit's answer.
-    decision: Decision
+    # The limit's answer, or the gate's.
+    decision: Decision | Admission
     # The problem+json that is the answer otherwise.
     body: bytes
 
@@ -309,7 +310,7 @@ class Guard:
         names = self.limit.limits if isinstance(self.limit, LimitSet) else (self.name,)
         self._members = tuple(zip(names, members, strict=True))
         self.cost = check_cost(cost, members)
-        self.key = _keys(key, self.limit, client)
+        self.key = keys_option(key, self.limit, client)
         _notices.keyless(self.name, isinstance(limit, str) and key is None)
         _notices.forwarded(self.key)
         self._policies = Policies(self.tier or self.limit, self.name, **self._told)
@@ -340,17 +341,9 @@ class Guard:
             chosen = await self._chooser.choose(scope)
             return None if chosen is None else await chosen.ask(scope)
         keys = None if self.key is None else await self._keys_of(scope)
-        n: Any = self.cost
-        if n.__class__ is not int:
-            n = n(scope)
-            if inspect.isawaitable(n):
-                n = await n
-            if isinstance(n, bool) or not isinstance(n, int):
-                raise TypeError(f"cost: expected a function that gives an int, got {type(n).__name__}")
-            if not 0 <= n <= MOST_COST:
-                raise ConfigError(f"cost: expected a function that gives 0 to {MOST_COST}, got {n}")
-            if not self.dry_run:
-                self._check_burst(n)
+        n = self.cost if self.cost.__class__ is int else await cost_of(self.cost, scope)
+        if not self.dry_run and self.cost.__class__ is not int:
+            self._check_burst(n)
         return Ask(self, keys, n)
 
     def _check_burst(self, n: int) -> None:
@@ -358,12 +351,7 @@ class Guard:
 
         Asked before anything is taken, by the quota of this request.
         """
-        most, name = min(((_most_of(member), name) for name, member in self._members), key=_first)
-        if n > most:
-            raise ConfigError(
-                f"cost: {n} is above the burst of limit {name!r} ({most}), so no such request could ever pass; lower "
-                "the cost or raise the burst"
-            )
+        check_burst(n, self._members)
 
     def check_possible(self, taken: Taken) -> None:
         """As ``ask`` checks a function's cost, for a fixed one that ``set_quota`` has left above the burst."""
@@ -373,18 +361,8 @@ class Guard:
     async def _keys_of(self, scope: Scope) -> Any:
         key = self.key
         if key.__class__ is tuple:
-            return tuple([(name, await self._key_of(function, scope)) for name, function in key])
-        return await self._key_of(key, scope)
-
-    async def _key_of(self, function: KeyFunction, scope: Scope) -> Key:
-        found = await resolve(function, scope)
-        if found:
-            return found
-        # Who has no key is known by the address, behind a NUL, which no header can hold: nobody can name another's.
-        address = await resolve(self._client, scope) or ""
-        if not address and isinstance(self._client, ClientIP):
-            _notices.no_address()
-        return f"\0{address}" if isinstance(address, str) else b"\0" + address
+            return tuple([(name, await key_of(function, scope, self._client)) for name, function in key])
+        return await key_of(key, scope, self._client)
 
     def take(self, scope: Scope, ask: Ask) -> Taken:
         """Takes the cost, once for a request, however often it is asked. Another tier of the limiter, or a higher cost,
@@ -542,6 +520,41 @@ class Guard:
         return await said if inspect.isawaitable(said) else said
 
 
+async def key_of(function: KeyFunction, scope: Scope, client: KeyFunction) -> Key:
+    """The key of a request. Who has none is known by the address, behind a NUL, which no header can hold: nobody can
+    name another's.
+    """
+    found = await resolve(function, scope)
+    if found:
+        return found
+    address = await resolve(client, scope) or ""
+    if not address and isinstance(client, ClientIP):
+        _notices.no_address()
+    return f"\0{address}" if isinstance(address, str) else b"\0" + address
+
+
+async def cost_of(cost: Any, scope: Scope) -> int:
+    """What a function says that a request costs."""
+    n = cost(scope)
+    if inspect.isawaitable(n):
+        n = await n
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(f"cost: expected a function that gives an int, got {type(n).__name__}")
+    if not 0 <= n <= MOST_COST:
+        raise ConfigError(f"cost: expected a function that gives 0 to {MOST_COST}, got {n}")
+    return n
+
+
+def check_burst(n: int, members: Iterable[tuple[str, Any]]) -> None:
+    """ConfigError for a cost that is above the burst of one of these limits."""
+    most, name = min(((_most_of(member), name) for name, member in members), key=_first)
+    if n > most:
+        raise ConfigError(
+            f"cost: {n} is above the burst of limit {name!r} ({most}), so no such request could ever pass; lower "
+            "the cost or raise the burst"
+        )
+
+
 def _most_of(member: Any) -> int:
     """The most at once that the limit or tier admits: anything where it is switched off or a dry run."""
     refuses = getattr(getattr(member, "limiter", member), "_refuses", True)
@@ -578,7 +591,7 @@ def _is_keyed(limit: Any) -> bool:
     return isinstance(limit, Tier) or bool(getattr(limit, "keyed", False))
 
 
-def _keys(key: Keys | None, limit: Any, client: KeyFunction) -> Any:
+def keys_option(key: Keys | None, limit: Any, client: KeyFunction) -> Any:
     """None, a function, or pairs of names and functions for the keyed limits of a set."""
     if isinstance(limit, LimitSet):
         names = [name for name, member in limit.limits.items() if isinstance(member, RateLimiter)]

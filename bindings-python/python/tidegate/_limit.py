@@ -261,15 +261,15 @@ def exact_seconds(length: float) -> str:
     return text if "e" not in text and float(text) == length else f"{Decimal(str(length)).normalize():f}"
 
 
-def check_cost(cost: Any, members: Iterable[Any]) -> Any:
+def check_cost(cost: Any, members: Iterable[Any], name: str = "cost") -> Any:
     """A cost that every limit can admit, or a function."""
     if callable(cost):
-        return function("cost", cost)
+        return function(name, cost)
     if isinstance(cost, bool) or not isinstance(cost, int):
-        raise TypeError(f"cost: expected an int or a function of the ASGI scope, got {type(cost).__name__}")
+        raise TypeError(f"{name}: expected an int or a function of the ASGI scope, got {type(cost).__name__}")
     most = min((getattr(member, "burst", MOST_COST) for member in members), default=MOST_COST)
     if not 1 <= cost <= most:
-        raise ConfigError(f"cost: must be 1 to the burst ({most}), or no call could pass; got {cost}")
+        raise ConfigError(f"{name}: must be 1 to the burst ({most}), or no call could pass; got {cost}")
     return cost
 
 

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ._classify import answer_of, timed_out
 from ._deadline import Deadline
+from ._tidegate import outcome_of_status
 from .errors import QueueClosedError, QueueEmptyError
 from .errors import _Refusal as Refused
 
 if TYPE_CHECKING:
-    from ._tidegate import ConcurrencyPermit
+    from ._tidegate import ConcurrencyPermit, _GateOutcome
 
-# Later, and too late: what a server answers that had no room, or no time.
-_DROPPED = (503, 504)
+# What an answer ends with, unless there is more of it.
+ENDS = frozenset(
+    ("http.response.body", "http.response.pathsend", "http.response.zerocopysend", "websocket.http.response.body")
+)
+
 
 def report_error(permit: ConcurrencyPermit, error: BaseException) -> None:
     """Reports a call that raised: a refusal, a timeout and the answer of one are drops, all else says nothing."""
@@ -33,7 +37,7 @@ def is_dropped(error: BaseException) -> bool:
         deadline = Deadline.current()
         return deadline is not None and deadline.expired
     answer = answer_of(error)
-    return timed_out(error) if answer is None else answer[0] in _DROPPED
+    return timed_out(error) if answer is None else outcome_of_status(answer[0]) == "dropped"
 
 
 def is_cancelled(error: BaseException) -> bool:
@@ -65,23 +69,26 @@ class Answer:
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]
-        elif kind in ("http.response.body", "http.response.pathsend") and not message.get("more_body"):
+        elif kind in ENDS and not message.get("more_body"):
             # Before it goes: where it cannot, this raises.
             self._is_out = True
         await self._send(message)
 
-    def report(self, permit: ConcurrencyPermit) -> None:
-        """Reports an answer of an application that has returned.
-
-        A client that has gone says nothing, as far as the application saw it. Other errors of the server, and a limit
-        on this one client (429), say nothing of how long a call takes.
+    @property
+    def outcome(self) -> _GateOutcome:
+        """What the answer of an application that has returned says of the call: of a client that has gone, as far as
+        the application saw it, nothing.
         """
-        status = self._status
-        if self._is_gone or not self._is_out:
-            permit.ignore()
-        elif status in _DROPPED:
-            permit.dropped()
-        elif status >= 500 or status == 429:
-            permit.ignore()
-        else:
+        return outcome_of_status(self._status) if self._is_out and not self._is_gone else "cancelled"
+
+    def report(self, permit: ConcurrencyPermit) -> None:
+        """Reports the answer. Errors of the server that are no drops, and a limit on this one client (429), say nothing
+        of how long a call takes.
+        """
+        outcome = self.outcome
+        if outcome == "success":
             permit.success()
+        elif outcome == "dropped":
+            permit.dropped()
+        else:
+            permit.ignore()

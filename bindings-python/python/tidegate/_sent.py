@@ -8,16 +8,13 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Protocol
 
+from ._outcome import ENDS
 from ._tidegate import Permit
 
 _Message = MutableMapping[str, Any]
 
 # Where a response that is held has its calls, from the innermost guard to the outermost.
 _CALLS = "_tidegate_calls"
-# What an answer ends with, unless there is more of it.
-_ENDS = frozenset(
-    ("http.response.body", "http.response.pathsend", "http.response.zerocopysend", "websocket.http.response.body")
-)
 
 
 class Held(Protocol):
@@ -112,7 +109,7 @@ def _class_of(kind: Any) -> Any:
                 is_cut = True
                 raise
             # Before the background tasks, which are no part of the call.
-            if message["type"] in _ENDS and not message.get("more_body"):
+            if message["type"] in ENDS and not message.get("more_body"):
                 for call in calls:
                     call.ended()
 

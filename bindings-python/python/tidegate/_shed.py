@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ._functions import function
 from ._log import say
+from ._routes import ByRoute
 from .errors import ConfigError, OverloadedError
 
 if TYPE_CHECKING:
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
     from ._tidegate import LoadShedder, Shed, _Priority, _SignalKind
 
-# What adapters take: a priority, or a function of the request's scope that gives one, sync or async.
+# What adapters take: a priority, one for each route, or a function of the request's scope that gives one, sync or
+# async.
 Priority: TypeAlias = (
-    Literal["critical", "high", "normal", "sheddable"] | Callable[[Any], "_Priority | Awaitable[_Priority]"]
+    Literal["critical", "high", "normal", "sheddable"]
+    | Mapping[str, "_Priority"]
+    | Callable[[Any], "_Priority | Awaitable[_Priority]"]
 )
 UserOf: TypeAlias = Callable[[Any], str | bytes | None | Awaitable[str | bytes | None]]
 
@@ -200,13 +204,21 @@ def priority_option(priority: Any) -> Any:
         if priority not in _PRIORITIES:
             raise ConfigError(f"priority: {priority!r} is not {', '.join(map(repr, _PRIORITIES[:3]))} or 'sheddable'")
         return priority
+    if isinstance(priority, Mapping):
+        for route, one in priority.items():
+            if not isinstance(one, str):
+                raise TypeError(f"priority[{route!r}]: expected a str such as \"critical\", got {type(one).__name__}")
+            priority_option(one)
+        return ByRoute("priority", priority)
     return function("priority", priority)
 
 
-async def priority_of(priority: Any, scope: Any) -> Any:
+async def priority_of(priority: Any, scope: Any, root: str = "") -> Any:
     """That of one request."""
     if isinstance(priority, str):
         return priority
+    if isinstance(priority, ByRoute):
+        return priority.of(scope, "normal", root)
     given = priority(scope)
     return await given if inspect.isawaitable(given) else given
 

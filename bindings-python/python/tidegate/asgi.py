@@ -13,20 +13,43 @@ authentication.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from . import _notices
 from ._answer import refuse, served_as
+from ._ending import Ending
 from ._fields import FIELDS, telling
 from ._functions import called, optional
-from ._guard import Condition, Cost, Fastest, Guard, Keys, OnRefused, Refusal, holds
+from ._gated import (
+    DEADLINES,
+    CostOf,
+    DeadlineOf,
+    Dependencies,
+    Gated,
+    Refused,
+    admitted_by,
+    not_asked,
+    outcome_at_option,
+)
+from ._guard import Condition, Fastest, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
 from ._outcome import Answer
 from ._partition import PartitionOf, partition_of, partition_option
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
-from ._tidegate import AccessList, ConcurrencyLimiter, Decision, HostScope, LoadShedder, ProcessScope, Taken
+from ._tidegate import (
+    AccessList,
+    Admission,
+    ConcurrencyLimiter,
+    Decision,
+    Gate,
+    HostScope,
+    LoadShedder,
+    ProcessScope,
+    Taken,
+)
+from ._time import sleep_async
 from .errors import ConcurrencyLimitError, ConfigError
 from .headers import HeaderList, Problem
 from .keys import ClientIP, client_ip
@@ -35,7 +58,7 @@ from .rules import Judge, Paths, Rule, route_path
 if TYPE_CHECKING:
     from ._tidegate import _OnConflict as OnConflict
 
-__all__ = ["KeyedLimit", "Limit", "Overload", "Refusal", "Rule", "TidegateMiddleware"]
+__all__ = ["KeyedLimit", "Limit", "Overload", "Refusal", "Rule", "TidegateMiddleware", "admission"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -103,12 +126,14 @@ class TidegateMiddleware:
         key: whose limit it is, a function of the scope (see ``tidegate.keys``), sync or async; default ``client``. For
             a LimitSet a mapping of names to functions, or one function for all. Who has no key is counted by
             ``client``.
-        cost: what a request takes, or a function of its scope, sync or async.
+        cost: what a request takes, or a function of its scope, sync or async; of a gate by route as well, and 1 where
+            no route fits.
         queue: a BoundedQueue, or an object with ``is_accepting`` and ``retry_after``.
         shedder: a LoadShedder, which refuses the less important when there is too much to do. It watches the loop. What
             it, ``queue`` or ``concurrency`` refuses is not charged: its cost comes back.
-        priority: ``"critical"``, ``"high"``, ``"normal"`` or ``"sheddable"``, or a function of the scope, sync or
-            async, that gives one.
+        priority: ``"critical"``, ``"high"``, ``"normal"`` or ``"sheddable"``; one for each route, ``{"POST /orders":
+            "critical", "* /search/*": "sheddable"}``, where the first that fits decides and the rest is normal; or a
+            function of the scope, sync or async, that gives one.
         user: whose level a request has, a function of the scope, sync or async, that gives a text or bytes; None:
             ``client``'s address.
         concurrency: a ConcurrencyLimiter, whose permit a request holds until the application has returned; who waits in
@@ -116,6 +141,17 @@ class TidegateMiddleware:
             the status of the answer: 503 and 504 are drops; other 5xx, 429 and a client that has gone say nothing.
         partition: where among the partitions of ``concurrency`` a request belongs: the name of one, or a function of
             the scope, sync or async, that gives one, or None for none.
+        gate: a Gate, which decides all as one, in place of ``limit``, ``rules``, ``shedder``, ``queue``,
+            ``concurrency``, ``allow`` and ``deny`` and what belongs to these; ``refund_on`` and ``dry_run`` are its
+            own. 403 of its access list, 504 of a deadline, 429 of a limit, else 503, with the part's name in the
+            problem body. ``key`` and ``client`` are for its keyed limits and its list, ``degrade`` for its queue and
+            its concurrency limit, ``on_refused`` for all of them. ``admission(scope)`` gives the route what it got.
+        dependencies: which dependencies of the gate a request needs: names, names by route, or a function of the scope,
+            sync or async, that gives them.
+        deadline: which header tells the gate how long the client waits, or several (see Deadline.from_headers); or a
+            function of the scope, sync or async, that gives seconds, a Deadline or None; None: nobody asks.
+        outcome_at: when the gate's permit comes back, by the status of the answer: at the end of its "body", before
+            background tasks, or at its "headers". A WebSocket's comes back when the handshake is answered.
         exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. Default: ``/healthz``,
             ``/livez`` and ``/readyz`` of the whole application, and none below a mount. OPTIONS is exempt too: a
             refused preflight looks like a broken site.
@@ -152,12 +188,14 @@ class TidegateMiddleware:
 
     __slots__ = (
         "_access",
+        "_at_body",
         "_client",
         "_concurrency",
         "_degrade",
         "_denied",
         "_exempt",
         "_exempt_below",
+        "_gated",
         "_learning",
         "_overloaded",
         "_partition",
@@ -180,13 +218,17 @@ class TidegateMiddleware:
         *,
         rules: Iterable[Rule] | None = None,
         key: Keys | None = None,
-        cost: Cost = 1,
+        cost: CostOf = 1,
         shedder: LoadShedder | None = None,
         priority: Priority = "normal",
         user: UserOf | None = None,
         queue: Overload | None = None,
         concurrency: ConcurrencyLimiter | None = None,
         partition: PartitionOf | None = None,
+        gate: Gate | None = None,
+        dependencies: Dependencies = (),
+        deadline: DeadlineOf | None = DEADLINES,
+        outcome_at: Literal["body", "headers"] = "body",
         exempt: Iterable[str] = _USUAL,
         skip: Condition | None = None,
         allow: Iterable[str] = (),
@@ -210,16 +252,28 @@ class TidegateMiddleware:
             raise TypeError(f"app: expected an ASGI application, got {type(app).__name__}")
         is_usual = exempt is _USUAL
         allow, deny, exempt = _texts("allow", allow), _texts("deny", deny), _texts("exempt", exempt)
+        if gate is not None:
+            parts = {
+                "limit": limit, "rules": rules, "shedder": shedder, "queue": queue, "concurrency": concurrency,
+                "partition": partition, "allow": allow, "deny": deny, "refund_on": refund_on, "dry_run": dry_run,
+                "burst": burst, "fastest": fastest, "name": name, "scope": scope, "on_conflict": on_conflict,
+                "overload_status": overload_status != 503,
+            }  # fmt: skip
+            _alone(parts)
+        else:
+            asks = {"dependencies": dependencies != (), "deadline": deadline != DEADLINES}
+            _needs_gate({**asks, "outcome_at": outcome_at != "body"})
         if (
             limit is None
             and queue is None
             and shedder is None
             and concurrency is None
             and rules is None
+            and gate is None
             and not (allow or deny)
         ):
             raise ConfigError(
-                'limit, rules, shedder, queue, concurrency: give at least one of them, such as limit="400/s"'
+                'limit, rules, shedder, queue, concurrency, gate: give at least one of them, such as limit="400/s"'
             )
         if shedder is not None and not isinstance(shedder, LoadShedder):
             raise TypeError(f"shedder: expected a LoadShedder, got {type(shedder).__name__}")
@@ -245,6 +299,8 @@ class TidegateMiddleware:
             "client": client,
             "on_refused": on_refused,
         }
+        # By route it is a gate's; a limit says what is wrong.
+        one_cost: Any = cost
         plain = (
             None
             if limit is None
@@ -255,7 +311,7 @@ class TidegateMiddleware:
                 burst=burst,
                 fastest=fastest,
                 key=key,
-                cost=cost,
+                cost=one_cost,
                 name=name,
                 scope=scope,
                 on_conflict=on_conflict,
@@ -290,6 +346,9 @@ class TidegateMiddleware:
         self._serve = guard.serve if guard is not None and alone else None
         self._denied = Problem.denied()
         self._overloaded = Problem.overloaded(overload_status)
+        self._at_body = outcome_at_option(outcome_at)
+        asked: dict[str, Any] = {"key": key, "cost": cost, "dependencies": dependencies, "deadline": deadline}
+        self._gated = None if gate is None else Gated(gate, priority=priority, user=user, **asked, **told)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
@@ -307,6 +366,8 @@ class TidegateMiddleware:
             or ((exempt.patterns or scope.get("root_path") or self._root) and exempt.match(scope, self._root))
         ) and (self._exempt_below or not _is_mounted(scope)):
             return await self.app(scope, receive, send)
+        if self._gated is not None:
+            return await self._through(self._gated, scope, receive, send)
         chosen, taken = self._plain, None
         guard = None if chosen is None else chosen[1]
         serve = self._serve
@@ -349,7 +410,7 @@ class TidegateMiddleware:
             shedder.watch()
             try:
                 level = await level_of(shedder, self._user, self._client, scope)
-                priority = await priority_of(self._priority, scope)
+                priority = await priority_of(self._priority, scope, self._root)
                 shed = shedder.check(priority, level)
             except BaseException:
                 # A fault of the application's own costs the client nothing.
@@ -361,7 +422,7 @@ class TidegateMiddleware:
         queue = self._queue
         if queue is not None and not queue.is_accepting:
             _uncharge(guard, taken)
-            return await self._overload(scope, receive, send, queue.retry_after, fields)
+            return await self._overload(scope, receive, send, self._overloaded, queue.retry_after, fields)
         if kind != "http":
             return await self.app(scope, receive, send)
         permit = None
@@ -376,7 +437,7 @@ class TidegateMiddleware:
                 permit = await concurrency.acquire_async(partition=partition)
             except ConcurrencyLimitError as refusal:
                 _uncharge(guard, taken)
-                return await self._overload(scope, receive, send, refusal.retry_after, fields)
+                return await self._overload(scope, receive, send, self._overloaded, refusal.retry_after, fields)
             except BaseException:
                 # A fault of the application's own, or a client that left the line, costs nothing.
                 _uncharge(guard, taken)
@@ -397,10 +458,44 @@ class TidegateMiddleware:
             if answer is not None and permit is not None:
                 answer.report(permit)
 
+    async def _through(self, gated: Gated, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves what a gate decides, which has one say about a request, however often it stands in its way."""
+        if admitted_by(scope, gated.gate) is not None or (
+            self._skip is not None and await holds("skip", self._skip, scope)
+        ):
+            return await self.app(scope, receive, send)
+        if gated.gate.shedder is not None:
+            gated.gate.shedder.watch()
+        admission, told = await gated.admit(scope, self._root)
+        if isinstance(told, Refused):
+            if admission.kind in ("queue", "concurrency"):
+                page = await self._page(scope)
+                if page is not None:
+                    return await page(scope, receive, telling(send, told.fields))
+            said = await gated.said(scope, admission, told)
+            return await refuse(scope, receive, send, told.problem, told.retry_after, told.fields, said)
+        scope[FIELDS] = told
+        ending = Ending(receive, telling(send, told), admission, self._at_body)
+        try:
+            if admission.delay:
+                await sleep_async(admission.delay, gated.clock)
+            await self.app(scope, ending.receive, ending.send)
+        except BaseException as error:
+            ending.end(error)
+            raise
+        ending.end()
+
     async def _overload(
-        self, scope: Scope, receive: Receive, send: Send, retry_after: float, fields: HeaderList
+        self, scope: Scope, receive: Receive, send: Send, problem: Problem, retry_after: float, fields: HeaderList
     ) -> None:
         """Refuses what is too much, or serves less of it."""
+        page = await self._page(scope)
+        if page is None:
+            return await refuse(scope, receive, send, problem, retry_after, fields)
+        await page(scope, receive, telling(send, fields))
+
+    async def _page(self, scope: Scope) -> App | None:
+        """What ``degrade`` gives in place of a refusal."""
         degrade = self._degrade
         page = None
         if degrade is not None and scope["type"] == "http":
@@ -413,9 +508,7 @@ class TidegateMiddleware:
             except Exception:
                 log.exception("degrade: %s raised; its requests are refused", called(degrade))
                 page = None
-        if page is None:
-            return await refuse(scope, receive, send, self._overloaded, retry_after, fields)
-        await page(scope, receive, telling(send, fields))
+        return page
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"
@@ -433,6 +526,7 @@ class TidegateMiddleware:
             "queue": self._queue,
             "shedder": self._shedder,
             "concurrency": self._concurrency,
+            "gate": None if self._gated is None else self._gated.gate,
         }
         shown = [f"{name}={part!r}" for name, part in parts.items() if part is not None]
         return f"TidegateMiddleware({', '.join([f'<{called(self.app)}>', *shown])})"
@@ -480,6 +574,34 @@ async def _with_refund(
                 # The request has its error already.
                 log.exception("refund_on failed for a request that had failed; its charge is kept")
         raise
+
+
+def admission(scope: Scope, gate: Gate | str | None = None) -> Admission:
+    """What a gate's middleware gave a request: ``admission(request.scope).breaker("payment")``.
+
+    Args:
+        scope: the ASGI scope.
+        gate: where several stand in its way, which: a Gate or its name; None: the innermost.
+
+    Raises LookupError where none of them was asked for this request.
+    """
+    found = admitted_by(scope, gate)
+    if found is None:
+        raise LookupError(not_asked(gate))
+    return found
+
+
+def _alone(parts: Mapping[str, Any]) -> None:
+    """What a gate has parts for cannot stand beside it: it would not be all or nothing."""
+    given = ", ".join(name for name, value in parts.items() if value is not None and value is not False and value != [])
+    if given:
+        raise ConfigError(f"gate: it decides as one, and takes no {given} beside it; make that a part of the Gate")
+
+
+def _needs_gate(asks: Mapping[str, bool]) -> None:
+    given = ", ".join(name for name, is_given in asks.items() if is_given)
+    if given:
+        raise ConfigError(f"{given}: only a gate is asked so; give one, as in gate=Gate(…)")
 
 
 def _own_root(app: Any) -> str:

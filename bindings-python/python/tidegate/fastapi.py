@@ -7,19 +7,22 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_type_hints
 
 from fastapi import BackgroundTasks, Depends
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from ._fields import FIELDS, one_told
 from ._functions import is_async, known_options, optional
+from ._gated import GateOptions, Gated, Refused, admitted_by, not_asked, outcome_raised
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._options import BreakerOptions
 from ._sent import raised
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._stack import Charges, Stack
-from ._tidegate import CircuitBreaker, LoadShedder, Permit
+from ._tidegate import Admission, CircuitBreaker, Gate, LoadShedder, Permit
+from ._time import sleep_async
 from .errors import ConfigError
 from .keys import client_ip
 from .starlette import (
@@ -27,6 +30,7 @@ from .starlette import (
     charge_route,
     install_exception_handlers,
     remember,
+    route_refused,
     stacked,
     tell,
     with_fields,
@@ -36,18 +40,22 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
+    "AdmissionDependency",
     "BreakerDependency",
     "Charge",
     "RateLimit",
     "Refusal",
     "RouteLimitedError",
     "Shedding",
+    "admitted",
     "breaker",
     "install_exception_handlers",
     "limit",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Given the error, or None.
+_End: TypeAlias = Callable[["BaseException | None"], None]
 
 # The parameter that a decorator adds to a route, for FastAPI to fill in.
 _CHARGE = "tidegate_limit"
@@ -260,7 +268,59 @@ def _parameter(
 _ENDS_WITH_ROUTE: dict[str, Any] = {"scope": "function"} if "scope" in inspect.signature(Depends).parameters else {}
 
 
-class BreakerDependency:
+class _Held:
+    """A dependency that holds something until the route has returned: background tasks and a body that it returned to
+    be streamed come after that. For a route that *yields* its answer it is held until that is sent.
+    """
+
+    _example = ""
+
+    def __init__(self, kind: type) -> None:
+        # FastAPI reads this: a dependency that gives what another one holds until the route has returned.
+        self.__signature__ = inspect.Signature([_parameter("held", kind, self._hold, **_ENDS_WITH_ROUTE)])
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_not_here(name, self._example, self))
+
+    async def __call__(self, held: Any) -> Any:
+        """Gives the route what is held for it."""
+        return held
+
+    async def _take(self, connection: HTTPConnection, response: Response) -> tuple[Any, _End | None]:
+        """What is held, and what ends it; None: somebody else does."""
+        raise NotImplementedError
+
+    async def _hold(
+        self, connection: HTTPConnection, response: Response, tasks: BackgroundTasks
+    ) -> AsyncIterator[Any]:
+        """Takes before the route; ends after it, or after the answer that it yields."""
+        held, end = await self._take(connection, response)
+        if end is None:
+            yield held
+            return
+        ended = functools.partial(_ended, end)
+        yields = _yields(connection.scope.get("endpoint"))
+        if yields or not _ENDS_WITH_ROUTE:
+            # Before the route's own tasks: here an end of the dependency may come after them.
+            tasks.add_task(ended)
+        # FastAPI's own, which is unwound when the answer is sent; from below what the answer puts there.
+        stack = connection.scope.get("fastapi_inner_astack") if yields and _ENDS_WITH_ROUTE else None
+        if isinstance(stack, AsyncExitStack):
+            stack.push_async_exit(ended)
+        try:
+            yield held
+        except BaseException as error:
+            end(error)
+            raise
+        if not isinstance(stack, AsyncExitStack):
+            end(None)
+
+
+async def _ended(end: _End, kind: Any = None, error: BaseException | None = None, traceback: Any = None) -> None:
+    end(error)
+
+
+class BreakerDependency(_Held):
     """Guards a route: no permit, no call (CircuitOpenError). Yields the Permit, for routes that know better.
 
     What the route raises is judged as the breaker judges it; an HTTPException below 500 (Starlette's too), a failed
@@ -272,48 +332,97 @@ class BreakerDependency:
     as a success.
     """
 
+    _example = 'Depends(breaker("payment"))'
+
     def __init__(self, breaker: CircuitBreaker) -> None:
         self.breaker = breaker
-        # FastAPI reads this: a dependency that gives what another one holds until the route has returned.
-        self.__signature__ = inspect.Signature([_parameter("permit", Permit, self._held, **_ENDS_WITH_ROUTE)])
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(_not_here(name, 'Depends(breaker("payment"))', self))
+        super().__init__(Permit)
 
     def __repr__(self) -> str:
         return f"BreakerDependency({self.breaker!r})"
 
-    async def __call__(self, permit: Permit) -> Permit:
-        """Gives the route its permit."""
-        return permit
-
-    async def _held(self, connection: HTTPConnection, tasks: BackgroundTasks) -> AsyncIterator[Permit]:
-        """Acquires before the route; reports after it, or after the answer that it yields."""
+    async def _take(self, connection: HTTPConnection, response: Response) -> tuple[Permit, _End]:
         permit = self.breaker.acquire()
-        yields = _yields(connection.scope.get("endpoint"))
-        if yields or not _ENDS_WITH_ROUTE:
-            # Before the route's own tasks: here an end of the dependency may come after them.
-            tasks.add_task(_reported, permit)
-        # FastAPI's own, which is unwound when the answer is sent; from below what the answer puts there.
-        stack = connection.scope.get("fastapi_inner_astack") if yields and _ENDS_WITH_ROUTE else None
-        if isinstance(stack, AsyncExitStack):
-            stack.push_async_exit(functools.partial(_reported, permit))
-        try:
-            yield permit
-        except BaseException as error:
-            raised(permit, error)
-            raise
-        if not isinstance(stack, AsyncExitStack):
-            permit.__exit__(None, None, None)
+        return permit, functools.partial(_report, permit)
 
 
-async def _reported(
-    permit: Permit, kind: Any = None, error: BaseException | None = None, traceback: Any = None
-) -> None:
+def _report(permit: Permit, error: BaseException | None) -> None:
     if error is None:
         permit.__exit__(None, None, None)
     else:
         raised(permit, error)
+
+
+class AdmissionDependency(_Held):
+    """Admits a route by a gate, or refuses it with the error of the part that refused (a RouteLimitedError of a limit).
+    Yields the Admission: ``admission.breaker("payment")``.
+
+    Where the middleware has asked this gate for the request already, the admission is that one, which the middleware
+    ends; what a gate is known by alone, its name, is always such a one. Else it ends when the route has returned, and
+    background tasks and a body that it returned to be streamed hold nothing: for such a body take the middleware. A
+    route that *yields* its answer holds it until that is sent. What the route raises is judged: an HTTPException by its
+    status, a timeout and a refusal as dropped. A route that answers with an error *response* calls
+    ``admission.finish("failure")``.
+    """
+
+    _example = 'Depends(admitted("orders"))'
+
+    def __init__(self, gate: Gate | str, options: GateOptions) -> None:
+        if isinstance(gate, str):
+            if options:
+                given = ", ".join(options)
+                raise ConfigError(f"{given}: the middleware asks gate {gate!r}; give it that, or the Gate here")
+            self._gated = None
+        else:
+            self._gated = Gated(gate, **options)
+        self.gate = gate
+        super().__init__(Admission)
+
+    def __repr__(self) -> str:
+        return f"AdmissionDependency({self.gate!r})"
+
+    async def _take(self, connection: HTTPConnection, response: Response) -> tuple[Admission, _End | None]:
+        scope, gated = connection.scope, self._gated
+        known = admitted_by(scope, self.gate)
+        if known is not None:
+            return known, None
+        if gated is None:
+            raise LookupError(not_asked(self.gate))
+        if gated.gate.shedder is not None:
+            gated.gate.shedder.watch()
+        admission, told = await gated.admit(scope)
+        if isinstance(told, Refused):
+            raise route_refused(admission, told, await gated.said(scope, admission, told))
+        end = functools.partial(_finish, admission)
+        shared = scope.get(FIELDS)
+        into = response.raw_headers if shared is None else shared
+        into[:] = one_told([*into, *told])
+        if admission.delay:
+            try:
+                await sleep_async(admission.delay, gated.clock)
+            except BaseException as error:
+                end(error)
+                raise
+        return admission, end
+
+
+def _finish(admission: Admission, error: BaseException | None) -> None:
+    admission.finish("success" if error is None else outcome_raised(error))
+
+
+def admitted(gate: Gate | str, /, **options: Unpack[GateOptions]) -> AdmissionDependency:
+    """``Depends(admitted("orders"))``: what TidegateMiddleware's gate of that name gave this request.
+    ``Depends(admitted(gate))`` asks the gate itself, unless the middleware has asked it already.
+
+    Args:
+        gate: a Gate, or its name.
+        options: for a Gate: ``key``, ``cost``, ``priority``, ``user``, ``dependencies``, ``deadline``, ``client``,
+            ``headers``, ``legacy_headers``, ``jitter``, ``on_refused`` as TidegateMiddleware has them.
+
+    Refusals are answered by ``install_exception_handlers(app)``.
+    """
+    known_options("admitted", options, GateOptions.__annotations__)
+    return AdmissionDependency(gate, options)
 
 
 def _is_generator(route: Any) -> bool:
@@ -339,7 +448,7 @@ def _yields(route: Any) -> bool:
 
 
 # As above.
-BreakerDependency._held.__annotations__ = get_type_hints(BreakerDependency._held)
+_Held._hold.__annotations__ = get_type_hints(_Held._hold)
 
 
 _breakers: dict[str, tuple[CircuitBreaker, BreakerOptions]] = {}

@@ -7,9 +7,12 @@ types, Retry-After RFC 9110 section 10.2.3 in seconds.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ._tidegate import Policies, overload_retry_after, problem_body, retry_after_seconds
+from ._tidegate import Policies, overload_retry_after, problem_body, problem_of, retry_after_seconds
+
+if TYPE_CHECKING:
+    from ._tidegate import _GateKind
 
 __all__ = ["Policies", "Problem", "overload_retry_after", "retry_after_seconds"]
 
@@ -44,24 +47,31 @@ class Problem:
         ]
 
     @classmethod
+    def of(cls, part: _GateKind, *violated: str, status: int | None = None) -> Problem:
+        """Of a refusal by such a part of a gate: "access", "deadline", "shedder", "queue", "breaker", "concurrency" or
+        "limit".
+        """
+        return cls(problem_of(part), status=status, violated=violated)
+
+    @classmethod
     def limited(cls, *policies: str) -> Problem:
         """429: quotas are used up."""
-        return cls("quota_exceeded", violated=policies)
+        return cls.of("limit", *policies)
 
     @classmethod
     def overloaded(cls, status: int = 503) -> Problem:
         """503: a queue is full, a circuit is open, a limit on concurrency is reached."""
-        return cls("temporary_reduced_capacity", status=status)
+        return cls.of("queue", status=status)
 
     @classmethod
     def denied(cls) -> Problem:
         """403: on a deny list."""
-        return cls("forbidden")
+        return cls.of("access")
 
     @classmethod
     def timed_out(cls) -> Problem:
         """504: what the request needs did not answer in time."""
-        return cls("timeout")
+        return cls.of("deadline")
 
     def headers(self, retry_after: float | None = None) -> HeaderList:
         """A new list each time: whoever stands outside may append to it. ``retry_after`` in seconds; None sends none.

@@ -19,6 +19,7 @@ from ._tidegate import (
     CircuitBreaker,
     ClientThrottle,
     ConcurrencyLimiter,
+    Gate,
     HostScope,
     LoadShedder,
     ProcessScope,
@@ -43,6 +44,7 @@ Counted = (
     | ClientThrottle
     | LoadShedder
     | BoundedQueue[Any]
+    | Gate
 )
 
 

@@ -22,11 +22,13 @@ from ._below import Handlers, handles
 from ._fields import FIELDS, one_told
 from ._functions import endpoint as checked
 from ._functions import is_async, known_options
+from ._gate import refusal as refusal_of
 from ._guard import Charge, Guard, LimitOptions, Refusal
 from ._retryable import EXCEPTION_GROUP, members
 from ._stack import Charges, Stack
 from ._tidegate import try_again
 from .errors import (
+    AccessDeniedError,
     CircuitOpenError,
     ConcurrencyLimitError,
     OverloadedError,
@@ -36,12 +38,16 @@ from .errors import (
     RateLimitedError,
     RetryBudgetExceededError,
     ThrottledError,
+    TidegateError,
     TimeoutExceededError,
 )
 from .headers import HeaderList, Problem
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from ._gated import Refused
+    from ._tidegate import Admission
 
 __all__ = ["Refusal", "RouteLimitedError", "install_exception_handlers", "limit"]
 
@@ -101,6 +107,18 @@ class RouteLimitedError(RateLimitedError, HTTPException):
 
     def __str__(self) -> str:
         return f"{self.refusal}: {try_again(self.retry_after)}"
+
+
+def route_refused(admission: Admission, refused: Refused, said: Any) -> TidegateError:
+    """The error of a gate's refusal, with the answer that it is."""
+    if said is not None and not callable(said):
+        encoded(said)
+    if admission.kind == "limit":
+        wait, name = refused.retry_after or admission.retry_after, admission.denied_by or ""
+        return RouteLimitedError(wait, refused.fields, name, name, said, admission._subject())
+    error: Any = refusal_of(admission)
+    error.part, error.extra, error.answer = (admission.kind, admission.denied_by), refused.fields, said
+    return error  # type: ignore[no-any-return]
 
 
 async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
@@ -240,9 +258,9 @@ def _told(answer: Any, charge: Charge, connection: HTTPConnection) -> Any:
 
 def install_exception_handlers(app: Starlette, *, overload_status: int = 503) -> None:
     """Answers tidegate's refusals that leave a route: 429 for limits, ``overload_status`` for open circuits, full or
-    closed queues, exhausted concurrency and shedding, 504 for timeouts; all with a problem body, never a 500, and with
-    Retry-After where the error knows when. An ExceptionGroup of these alone, as a TaskGroup raises it, is answered as
-    the one of them that lasts longest.
+    closed queues, exhausted concurrency and shedding, 504 for timeouts, 403 for access lists; all with a problem body,
+    never a 500, and with Retry-After where the error knows when. An ExceptionGroup of these alone, as a TaskGroup
+    raises it, is answered as the one of them that lasts longest.
 
     Handlers of the application's own for one of these stay, and one for TimeoutError. It holds for the applications
     that are mounted below as well, also for those that are mounted while requests come, but for refusals that they
@@ -252,24 +270,27 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
     if not isinstance(app, Starlette):
         raise TypeError(f"app: expected a Starlette or FastAPI application, got {type(app).__name__}")
     limited, overloaded = Problem.limited("default"), Problem.overloaded(overload_status)
-    timed_out = Problem.timed_out()
+    timed_out, denied = Problem.timed_out(), Problem.denied()
 
     async def on_limited(connection: HTTPConnection, error: Exception) -> Response | None:
-        problem, extra = getattr(error, "problem", limited), getattr(error, "extra", [])
-        said = getattr(error, "answer", None)
-        return await _answer(connection, problem, getattr(error, "retry_after", 1.0), extra, said)
+        return await _answer(connection, error, getattr(error, "problem", limited), getattr(error, "retry_after", 1.0))
 
     async def on_overload(connection: HTTPConnection, error: Exception) -> Response | None:
-        return await _answer(connection, overloaded, getattr(error, "retry_after", 1.0), [])
+        problem = _of_part(error, overloaded, overload_status)
+        return await _answer(connection, error, problem, getattr(error, "retry_after", 1.0))
 
     async def on_timeout(connection: HTTPConnection, error: Exception) -> Response | None:
         # 0 is "not known" and no "now".
-        return await _answer(connection, timed_out, getattr(error, "retry_after", 0.0) or None, [])
+        return await _answer(connection, error, _of_part(error, timed_out), getattr(error, "retry_after", 0.0) or None)
+
+    async def on_denied(connection: HTTPConnection, error: Exception) -> Response | None:
+        return await _answer(connection, error, _of_part(error, denied), None)
 
     handlers: dict[Any, Any] = {
         RateLimitedError: on_limited,
         **dict.fromkeys(_OVERLOAD, on_overload),
         TimeoutExceededError: on_timeout,
+        AccessDeniedError: on_denied,
     }
     if EXCEPTION_GROUP is not None:
         handlers[EXCEPTION_GROUP] = _on_group
@@ -285,7 +306,8 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
 async def _on_group(connection: HTTPConnection, group: Exception) -> Any:
     """The answer to a group of refusals; any other group goes on."""
     refusals: Any = members(group)
-    if not all(isinstance(one, (RateLimitedError, TimeoutExceededError, *_OVERLOAD)) for one in refusals):
+    kinds = (RateLimitedError, TimeoutExceededError, AccessDeniedError, *_OVERLOAD)
+    if not all(isinstance(one, kinds) for one in refusals):
         raise group
     longest = max(refusals, key=lambda refusal: getattr(refusal, "retry_after", 1.0))
     # Whose it is: the application's own, or one of those that were installed.
@@ -296,9 +318,17 @@ async def _on_group(connection: HTTPConnection, group: Exception) -> Any:
     return await run_in_threadpool(handler, connection, longest)
 
 
+def _of_part(error: Exception, otherwise: Problem, status: int | None = None) -> Problem:
+    """The body that names the part of a gate that refused."""
+    part = getattr(error, "part", None)
+    return otherwise if part is None else Problem.of(*part, status=status)
+
+
 async def _answer(
-    connection: HTTPConnection, problem: Problem, retry_after: float | None, extra: HeaderList, said: Any = None
+    connection: HTTPConnection, error: Exception, problem: Problem, retry_after: float | None
 ) -> Response | None:
+    # What RouteLimitedError has, and what a gate refused.
+    extra, said = getattr(error, "extra", []), getattr(error, "answer", None)
     if isinstance(connection, WebSocket):
         answer = getattr(connection, "send_denial_response", None)
         can_answer = "websocket.http.response" in (connection.scope.get("extensions") or ())

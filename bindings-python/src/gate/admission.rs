@@ -46,6 +46,13 @@ fn outcome(given: &Bound<'_, PyAny>) -> PyResult<Outcome> {
     found.ok_or_else(|| config(given.py(), format!("outcome: {text:?} is not {wanted}")))
 }
 
+/// What an HTTP answer of that status says of a call: 503 and 504 are "dropped", 429 and other 5xx "failure", all else
+/// "success".
+#[pyfunction]
+pub(crate) fn outcome_of_status(status: u16) -> &'static str {
+    Outcome::of_status(status).name()
+}
+
 impl Admission {
     #[inline]
     pub(super) fn new(gate: Py<Gate>, (core, ticket): (Answer, Ticket), cost: u32) -> Self {
@@ -205,6 +212,12 @@ impl Admission {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         EXIT.call(slf.py(), (slf, exc_value))
+    }
+
+    /// The value of a Retry-After, whole seconds; None: send none.
+    #[getter]
+    fn _retry_after(&self) -> Option<u64> {
+        self.core.retry_after_seconds()
     }
 
     /// Who refused what, for the error of a refusal.

@@ -18,6 +18,7 @@ use pyo3::types::{PyDict, PyMapping, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyTypeCheck, PyVisit};
 use std::sync::Arc;
 use tidegate::gate::{GateConfig, Kind, Outcome, Outcomes};
+use tidegate::limit::Mode;
 
 static CALL: Function = Function::new("tidegate._gate", "call");
 static CALL_ASYNC: Function = Function::new("tidegate._gate", "call_async");
@@ -286,6 +287,12 @@ dependencies=(), *, address=None, level=0, fallback=None)")]
     #[getter]
     fn name(&self) -> &str {
         self.core.name()
+    }
+
+    /// Whether it refuses: it is neither switched off nor a dry run.
+    #[getter]
+    fn _refuses(&self) -> bool {
+        self.core.mode() == Mode::Enforce
     }
 
     /// Its limits, a LimitSet, or None.

@@ -52,7 +52,7 @@ static LEFT: Function = Function::new("tidegate._gate", "left");
 /// any event loop at the same time; none blocks.
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 pub(crate) struct Gate {
-    pub(super) core: tidegate::Gate,
+    pub(crate) core: tidegate::Gate,
     pub(super) limits: Option<Py<LimitSet>>,
     pub(super) breakers: Vec<(String, Py<CircuitBreaker>)>,
     pub(super) parts: Py<PyDict>,

@@ -199,6 +199,21 @@ impl Policies {
         Ok((self.fields(py, quota, &state, &told)?, told.retry_after))
     }
 
+    /// What the client is told of a LimitSet as it stands, and the seconds of Retry-After where taking `n` would be
+    /// refused, else 0; takes nothing.
+    fn look<'py>(&self, py: Python<'py>, keys: &Bound<'py, PyAny>, n: Cost) -> PyResult<(Bound<'py, PyList>, u64)> {
+        let (decision, each) = self.limit.bind(py).cast::<LimitSet>()?.get().look(py, Some(keys), n.0)?;
+        let draw = self.jitter.draw();
+        let lengthen = |decision| self.jitter.lengthen(RateLimitStatus::of(decision), draw);
+        let (mut quota, mut state) = (String::new(), String::new());
+        for (member, own) in self.members.iter().zip(&each) {
+            member.write(&mut quota, &mut state, &lengthen(own));
+        }
+        let told = lengthen(&decision);
+        let quota = (!quota.is_empty()).then(|| PyBytes::new(py, quota.as_bytes()));
+        Ok((self.fields(py, quota, &state, &told)?, told.retry_after))
+    }
+
     /// Takes `n` of the bucket, or of the key's in the limiter, and tells of it: `check` and `tell` in one. The limit
     /// must be one of the two; with `show` False the client is told nothing but when to come back.
     #[pyo3(signature = (keys, n, show = true))]

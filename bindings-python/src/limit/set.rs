@@ -52,6 +52,10 @@ struct Named {
     keyed: bool,
 }
 
+/// What will be told.
+const NOTHING: tidegate::Decision =
+    tidegate::Decision { allowed: false, limit: 0, remaining: 0, retry_after_ns: 0, reset_after_ns: 0, delay_ns: 0 };
+
 impl LimitSet {
     /// The keys of the keyed members in their order, from a mapping; how many. There is room for all.
     #[inline]
@@ -131,6 +135,19 @@ impl LimitSet {
         let keys = keys.iter().map(Key::of).collect::<PyResult<Vec<_>>>()?;
         let bytes: Vec<&[u8]> = keys.iter().map(Key::bytes).collect();
         decide(&bytes).map_err(|error| from_core(py, &error))
+    }
+
+    /// What taking `n` would be told, with each limit's own in their order; takes nothing.
+    pub(crate) fn look<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Option<&Bound<'py, PyAny>>,
+        n: u32,
+    ) -> PyResult<(tidegate::Decision, [tidegate::Decision; limit::LimitSet::MAX_MEMBERS])> {
+        let keys = self.keys(py, keys, None)?;
+        let mut each = [NOTHING; limit::LimitSet::MAX_MEMBERS];
+        let told = self.with(&keys, |keys| self.core.peek_each(keys, n, &mut each), py)?;
+        Ok((told.decision, each))
     }
 
     fn decision(&self, core: SetDecision) -> Decision {
@@ -236,15 +253,7 @@ impl LimitSet {
         named: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<(Decision, Bound<'py, PyDict>)> {
         let keys = self.keys(py, keys, named)?;
-        let nothing = tidegate::Decision {
-            allowed: false,
-            limit: 0,
-            remaining: 0,
-            retry_after_ns: 0,
-            reset_after_ns: 0,
-            delay_ns: 0,
-        };
-        let mut each = vec![nothing; self.members.len()];
+        let mut each = vec![NOTHING; self.members.len()];
         let decision = self.with(&keys, |keys| self.core.check_each(keys, n.0, &mut each), py)?;
         let by_name = PyDict::new(py);
         for (member, own) in self.members.iter().zip(each) {

@@ -51,6 +51,13 @@ impl Answer {
         (self.retry_after_ns != NEVER).then(|| Duration::from_nanos(self.retry_after_ns))
     }
 
+    /// The value of a `Retry-After`, in whole seconds; `None`: send none, for the call was let in, or another try makes
+    /// no sense, or is no matter of time.
+    #[cfg(feature = "http")]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        if self.allowed { None } else { self.kind().and_then(|kind| kind.retry_after_seconds(self.retry_after_ns)) }
+    }
+
     /// The HTTP status of a refusal: 403 of an access list, 504 of a deadline, 429 of a rate limit, else 503.
     pub fn status(&self) -> Option<u16> {
         if self.allowed { None } else { self.kind().map(Kind::status) }

@@ -254,7 +254,7 @@ impl Gate {
             pressure,
             ..of_limits(told)
         };
-        self.let_in(answer, permit, charged.filter(|_| !self.refund_on.is_empty()))
+        (answer, Ticket::new(permit, charged.filter(|_| !self.refund_on.is_empty())))
     }
 
     #[inline]

@@ -48,6 +48,17 @@ impl Kind {
         }
     }
 
+    /// The value of a `Retry-After` of such a refusal, in whole seconds; `None`: send none, for another try makes no
+    /// sense, or is no matter of time.
+    #[cfg(feature = "http")]
+    pub fn retry_after_seconds(self, retry_after_ns: u64) -> Option<u64> {
+        match self {
+            Self::Access => None,
+            Self::Deadline if retry_after_ns == 0 => None,
+            _ => Some(crate::http::retry_after_seconds(retry_after_ns)),
+        }
+    }
+
     /// The problem type of the body that goes with it.
     #[cfg(feature = "http")]
     pub const fn problem(self) -> crate::http::problem::ProblemType {

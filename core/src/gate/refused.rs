@@ -48,11 +48,7 @@ impl Refused {
     /// The value of a `Retry-After`, in whole seconds; `None`: send none, for another try makes no sense, or is no
     /// matter of time.
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        match self.kind {
-            Kind::Access => None,
-            Kind::Deadline if self.retry_after_ns == 0 => None,
-            _ => Some(crate::http::retry_after_seconds(self.retry_after_ns)),
-        }
+        self.kind.retry_after_seconds(self.retry_after_ns)
     }
 
     /// The body of the HTTP answer, [`problem::CONTENT_TYPE`](crate::http::problem::CONTENT_TYPE): its

@@ -3,6 +3,7 @@
 use super::{Gate, Kind};
 use crate::counters::Striped;
 
+/// Without those of `WOULD_DENY`.
 const ADMITTED: usize = 0;
 const WOULD_DENY: usize = 1;
 /// And one for each kind.
@@ -13,7 +14,7 @@ const LANES: usize = DENIED + Kind::ALL.len();
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GateStats {
-    /// Calls that were let in.
+    /// Calls that were let in, with those of `would_deny`.
     pub admitted: u64,
     /// Calls that were refused.
     pub denied: u64,
@@ -52,11 +53,8 @@ impl Gate {
     pub fn stats(&self) -> GateStats {
         let counts = &self.counts.0;
         let denied_by = Kind::ALL.map(|kind| counts.sum(DENIED + kind as usize));
-        GateStats {
-            admitted: counts.sum(ADMITTED),
-            denied: denied_by.iter().sum(),
-            would_deny: counts.sum(WOULD_DENY),
-            denied_by,
-        }
+        let would_deny = counts.sum(WOULD_DENY);
+        let admitted = counts.sum(ADMITTED) + would_deny;
+        GateStats { admitted, denied: denied_by.iter().sum(), would_deny, denied_by }
     }
 }

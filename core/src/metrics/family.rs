@@ -52,6 +52,7 @@ macro_rules! families {
 
 families! {
     Decisions = "decisions", Counter, "Decisions: admitted, denied, or would_deny in a dry run.";
+    GateDenied = "gate_denied", Counter, "Calls that a gate refused, by the kind of the part that it named.";
     Keys = "keys", Gauge, "Live keys of a rate limiter.";
     Evictions = "evictions", Counter, "Idle keys that made room for others.";
     Overflowed = "overflowed", Counter, "Decisions for keys that found no room.";

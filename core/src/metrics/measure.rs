@@ -3,6 +3,7 @@
 use super::family::Family;
 use super::{Metrics, Sample, Value};
 use crate::breaker::{CallOutcome, State};
+use crate::gate::{Gate, Kind};
 use crate::queue::DropReason;
 use crate::shed::Priority;
 use crate::{
@@ -191,6 +192,19 @@ impl Measure for LoadShedder {
             page.put(Family::Pressure, &labels, Value::Real(signal.pressure));
         }
         page.gauge(Family::ShedShare, stats.shed_share);
+    }
+}
+
+impl Measure for Gate {
+    const KIND: &'static str = "gate";
+
+    fn measure(&self, page: &mut Page<'_>) {
+        let stats = self.stats();
+        // A call is one of the three.
+        let admitted = stats.admitted - stats.would_deny;
+        page.decisions(Self::KIND, [admitted, stats.denied, stats.would_deny]);
+        let denied = Kind::ALL.map(|kind| (kind.name(), stats.denied_by[kind as usize]));
+        page.each(Family::GateDenied, "part", &denied);
     }
 }
 

@@ -149,6 +149,26 @@ impl LimitSet {
         Ok(self.foresee(now, &self.hashed(keys)?, n))
     }
 
+    /// [`peek`](Self::peek) that also tells each member's own decision, in order, as far as `each` has room.
+    pub fn peek_each(&self, keys: &[&[u8]], n: u32, each: &mut [Decision]) -> Result<SetDecision, ConfigError> {
+        self.peek_each_at(self.clock.now(), keys, n, each)
+    }
+
+    /// [`peek_each`](Self::peek_each) at `now`.
+    pub fn peek_each_at(
+        &self,
+        now: u64,
+        keys: &[&[u8]],
+        n: u32,
+        each: &mut [Decision],
+    ) -> Result<SetDecision, ConfigError> {
+        let looked = self.look_at(now, &self.keys_of(keys)?, n);
+        for (place, (_, own)) in each.iter_mut().zip(self.each(&looked)) {
+            *place = own;
+        }
+        Ok(self.told_by(&looked))
+    }
+
     /// Gives `n` back to every member, never above full; does not shorten a penalty.
     pub fn refund(&self, keys: &[&[u8]], n: u32) -> Result<(), ConfigError> {
         self.refund_at(self.clock.now(), keys, n)

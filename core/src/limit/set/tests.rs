@@ -95,6 +95,11 @@ fn a_peek_foresees_and_takes_nothing() {
         assert_eq!(foreseen.decision.retry_after_ns, came.decision.retry_after_ns, "{n}");
     }
     assert_eq!(counts(&buckets[0]), (3, 0, 0));
+    let mut each = [Decision::untouched(0); 2];
+    let told = set.peek_each_at(0, &[], 2, &mut each).unwrap();
+    assert_eq!((told.denied_by, each.map(|own| (own.allowed, own.remaining))), (Some(1), [(true, 6), (false, 0)]));
+    assert_eq!(each[1].retry_after_ns, told.decision.retry_after_ns);
+    assert_eq!(counts(&buckets[0]), (3, 0, 0), "and nothing is counted");
     set.refund_at(0, &[], 2).unwrap();
     assert_eq!([buckets[0].peek_at(0).remaining, buckets[1].peek_at(0).remaining], [8, 2]);
 }
