@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import os
 import re
 import subprocess
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -164,6 +166,39 @@ def test_one_decision(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out.splitlines()
     assert printed[:3] == ["paid, 99 left", "403", "a page from the cache"] and len(printed) > 3
     assert module.order("ben", "198.51.100.8") == "paid, 99 left"
+
+
+def test_a_gate_before_fastapi() -> None:
+    module = sample("gate_fastapi")
+    with served(module.app) as url:
+        assert [answer.json() for answer in ask(url, "/orders", method="POST")] == [{"left": 99}]
+        module.orders.dependencies["payment"].force_open()
+        assert [answer.status for answer in ask(url, "/orders", method="POST")] == [503]
+        assert [answer.status for answer in ask(url, "/report", "/report", "/report")] == [200, 200, 429]
+
+
+def test_a_gate_before_flask() -> None:
+    module = sample("gate_flask")
+    with served_wsgi(module.app) as url:
+        answer = ask(url, "/orders", method="POST", headers={"x-api-key": "ann"})[0]
+        assert answer.json() == {"left": 99} and answer.headers["ratelimit"].startswith('"client";r=99')
+        module.gate.dependencies["payment"].force_open()
+        assert ask(url, "/orders", method="POST")[0].status == 503
+
+
+def test_a_gate_before_django() -> None:
+    # Django's settings are a process's own, once: they go no further than this one.
+    code = SAMPLES["gate_django"] + textwrap.dedent("""
+        import asyncio
+        from served import ask, served_wsgi
+        with served_wsgi(application) as url:
+            print(ask(url, "/orders", method="POST")[0].json(), ask(url, "/orders")[0].json())
+    """)
+    RUN.add("gate_django")
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": path})
+    assert done.stdout.strip() == "{'left': 95} {'left': 94}", done.stderr
 
 
 def test_the_figures_sample() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import aiohttp
 import httpx
@@ -12,6 +13,7 @@ import requests
 import tenacity
 from fastapi import Depends, FastAPI
 from tidegate import (
+    Admission,
     Alternative,
     Block,
     BoundedQueue,
@@ -24,6 +26,7 @@ from tidegate import (
     Decision,
     EventStream,
     Fallback,
+    Gate,
     HostScope,
     LimitSet,
     ManualClock,
@@ -40,16 +43,18 @@ from tidegate import (
     TokenBucket,
     cached,
     http,
+    wsgi,
 )
 from tidegate.aiohttp import Middleware
 from tidegate.asgi import Rule, TidegateMiddleware
-from tidegate.fastapi import Charge, RateLimit, breaker, install_exception_handlers, limit
+from tidegate.fastapi import Charge, RateLimit, admitted, breaker, install_exception_handlers, limit
 from tidegate.httpx import AsyncTransport, Transport
 from tidegate.keys import ClientIP, client_ip, each_of, first_of, header, path, user
 from tidegate.limits import TidegateStorage
 from tidegate.requests import Adapter
 from tidegate.starlette import limit as endpoint_limit
 from tidegate.tenacity import by_policy
+from tidegate.wsgi import admission as admission_of
 
 clock = ManualClock()
 bucket = TokenBucket("400/s", burst=800, clock=clock)
@@ -138,6 +143,27 @@ async def work() -> None:
 app = FastAPI()
 app.add_middleware(TidegateMiddleware, limit=bucket, queue=orders, exempt=("/healthz",), concurrency=renderers)
 app.add_middleware(TidegateMiddleware, limit="400/s", scope="host:orders", name="http")
+gated = Gate("orders", limits={"client": RateLimiter("5/min")}, dependencies={"payment": CircuitBreaker("payment")})
+app.add_middleware(
+    TidegateMiddleware,
+    gate=gated,
+    key={"client": client_ip},
+    dependencies={"POST /orders": ["payment"]},
+    outcome_at="headers",
+)
+
+
+@app.post("/orders", dependencies=[Depends(admitted(gated, cost={"POST /orders": 5}, priority="high"))])
+async def ordered(admission: Annotated[Admission, Depends(admitted("orders"))]) -> int:
+    with admission.breaker("payment"):
+        return admission.remaining
+
+
+def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    return [str(admission_of(environ).remaining).encode()]
+
+
+behind = wsgi.TidegateMiddleware(answering, gate=gated, priority={"POST /orders": "critical"})
 install_exception_handlers(app)
 key = first_of(user, header("x-user-id"), ClientIP(["10.0.0.0/8"]), client_ip)
 app.add_middleware(

@@ -31,7 +31,7 @@ Dependencies: TypeAlias = (
     Sequence[str] | Mapping[str, Sequence[str]] | Callable[[Scope], "Sequence[str] | Awaitable[Sequence[str]]"]
 )
 CostOf: TypeAlias = Cost | Mapping[str, int]
-Left: TypeAlias = "float | timedelta | Deadline | None"
+Left: TypeAlias = float | timedelta | Deadline | None
 DeadlineOf: TypeAlias = str | Iterable[str] | Callable[[Scope], "Left | Awaitable[Left]"]
 
 # Where a request's scope has its admissions, the outermost gate's first.
