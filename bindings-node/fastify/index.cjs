@@ -4,7 +4,7 @@
 const check = require('../lib/check.cjs');
 const { CONSTRAINTS, clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { release } = require('../http/claims.cjs');
-const { Gate, Plan, ask, readOptions, respond } = require('../http/middleware.cjs');
+const { HttpLimiter, Plan, ask, readOptions, respond } = require('../http/middleware.cjs');
 const { nameFrom } = require('../http/names.cjs');
 const { breakOff, isOver } = require('../http/over.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
@@ -225,8 +225,8 @@ async function tidegateFastify(fastify, options = {}) {
   const { prefix: _prefix, logLevel: _logLevel, logSerializers: _logSerializers, ...own } = rest;
   const plans = new Plans();
   const read = readOptions(own, 'tidegate/fastify', { holder: plans });
-  const { gate: settings, entrance, isExempt, onRefused } = read;
-  const gate = new Gate(settings);
+  const { limiter: settings, entrance, isExempt, onRefused } = read;
+  const limiter = new HttpLimiter(settings);
   plans.use(read);
 
   for (const declared of routesOf(fastify)) plans.declare(declared);
@@ -246,7 +246,7 @@ async function tidegateFastify(fastify, options = {}) {
     } catch (error) {
       return void done(error);
     }
-    const exchange = gate.exchange(request, reply, reply);
+    const exchange = limiter.exchange(request, reply, reply);
     exchange.partition = plan.partition;
     const decided = (refusal) => {
       if (refusal === undefined) done();
@@ -256,7 +256,7 @@ async function tidegateFastify(fastify, options = {}) {
       else refuseBy(onRefused, request, reply, refusal, fail);
     };
     const fail = (error) => (isAnswered(reply) ? failLate(request, reply, error) : done(error));
-    return void ask(gate, plan, exchange, entrance, decided, fail);
+    return void ask(limiter, plan, exchange, entrance, decided, fail);
   }
   // Fastify gives preParsing the body's stream as well, and counts the arguments.
   if (hook === 'preParsing') {

@@ -10,7 +10,7 @@ const { isPromise, whenReady } = require('../lib/promise.cjs');
 /** In the config of a Fastify route: its constraints as a text, of which Fastify tells a request nothing. */
 const CONSTRAINTS = Symbol('tidegate.constraints');
 
-/** Marks the key function that stands for the client's address, which only the gate knows. */
+/** Marks the key function that stands for the client's address, which only the limiter knows. */
 const clientIp = Object.freeze(() => {
   throw new Error("clientIp is a mark for the 'key' option; it is not called");
 });

@@ -32,7 +32,7 @@ class TidegateGuard {
 
   /** Who the client is, wherever a limit wants to know: its address. */
   getTracker(request, _context) {
-    return this.#registry.gate.clientKey(request);
+    return this.#registry.limiter.clientKey(request);
   }
 
   /** Whether this call is not limited at all. */
@@ -43,7 +43,7 @@ class TidegateGuard {
   canActivate(context) {
     const registry = this.#registry;
     const plan = registry.planOf(context.getClass(), context.getHandler(), isField(context));
-    const exchange = exchangeOf(registry.gate, context);
+    const exchange = exchangeOf(registry.limiter, context);
     if (exchange === undefined) return unlimited(context, plan);
     if (registry.isExempt(context, exchange)) return true;
     return whenReady(
@@ -64,7 +64,7 @@ class TidegateGuard {
   }
 
   #admit(plan, exchange, context) {
-    return whenReady(this.#registry.gate.admit(plan, exchange), (refusal) => {
+    return whenReady(this.#registry.limiter.admit(plan, exchange), (refusal) => {
       if (refusal === undefined) return true;
       throw refusalFor(context.getType(), new RateLimitException(refusal));
     });

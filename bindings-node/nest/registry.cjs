@@ -7,7 +7,7 @@ const { REFUSAL } = require('../lib/errors.cjs');
 const { DECLARED_BY, release } = require('../http/claims.cjs');
 const { declare } = require('../http/declare.cjs');
 const { exemption } = require('../http/exempt.cjs');
-const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
+const { HttpLimiter, OPTIONS: LIMITER } = require('../http/limiter.cjs');
 const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
 const { Limit } = require('../http/limit.cjs');
 const { Plan } = require('../http/plan.cjs');
@@ -17,7 +17,7 @@ const { limitsOn, skipsOn } = require('./marks.cjs');
 
 const OPTIONS = [
   ...['limits', 'breakers', 'queues', 'concurrency', 'scope', 'onConflict', 'overloadStatus', 'exempt'],
-  ...GATE,
+  ...LIMITER,
 ];
 
 /** Everything one application has configured: its limits, breakers, queues and concurrency limiters. */
@@ -76,7 +76,7 @@ class TidegateRegistry {
         'concurrency limiter',
       ),
     );
-    this.gate = new Gate(given);
+    this.limiter = new HttpLimiter(given);
   }
 
   breaker(name) {

@@ -67,7 +67,7 @@ function overload(exchange, error, retryAfterMs = error.retryAfterMs) {
   return new Refusal([], retryAfterMs, retryAfter, error.message, { overloaded: true, error });
 }
 
-class Gate {
+class HttpLimiter {
   #clients;
   #presenter;
 
@@ -203,8 +203,8 @@ function chargeOneByOne(charges) {
 
 const longest = (denied) => denied.reduce((a, b) => (b.decision.retryAfterMs > a.decision.retryAfterMs ? b : a));
 
-/** The gate's own part of an options object, and the rest. */
-function gateOptions(options) {
+/** Its own part of an options object, and the rest. */
+function limiterOptions(options) {
   const own = {};
   const rest = {};
   for (const [name, value] of Object.entries(options)) (OPTIONS.includes(name) ? own : rest)[name] = value;
@@ -213,4 +213,4 @@ function gateOptions(options) {
   return [own, rest];
 }
 
-module.exports = { Gate, OPTIONS, Refusal, errorOf: (refusal) => errorOf(refusal), gateOptions, overload };
+module.exports = { HttpLimiter, OPTIONS, Refusal, errorOf: (refusal) => errorOf(refusal), limiterOptions, overload };
