@@ -19,7 +19,7 @@ let errorOf;
 
 /**
  * Why a request is refused. `policies` are the names of the limits that refused it; none where a deny list or an
- * overload did.
+ * overload did. Where a gate did, `kind` and `deniedBy` are its admission's.
  */
 class Refusal {
   #message;
@@ -29,12 +29,20 @@ class Refusal {
   /**
    * @param message who refused what, or what makes that text once somebody reads it
    * @param isTold whether the client may read it: not where no headers tell it the quota
-   * @param error of an overload: the error that it stands for
+   * @param error of an overload: the error that it stands for, or what makes it
    */
-  constructor(policies, retryAfterMs, retryAfter, message, { overloaded = false, isTold = false, error } = {}) {
+  constructor(
+    policies,
+    retryAfterMs,
+    retryAfter,
+    message,
+    { overloaded = false, isTold = false, error, kind, deniedBy } = {},
+  ) {
     this.#message = message;
     this.#isTold = isTold;
     this.#error = error;
+    this.kind = kind;
+    this.deniedBy = deniedBy;
     this.policies = policies;
     /** ms until the same request could pass, `Infinity` for never. */
     this.retryAfterMs = retryAfterMs;
@@ -50,7 +58,10 @@ class Refusal {
   }
 
   static {
-    errorOf = (self) => self.#error;
+    errorOf = (self) => {
+      if (typeof self.#error === 'function') self.#error = self.#error();
+      return self.#error;
+    };
   }
 
   /** The same for the problem body; undefined where it is the service's own business. */

@@ -6,10 +6,12 @@ const { backlogOf } = require('./backlog.cjs');
 const { DECLARED_BY, release } = require('./claims.cjs');
 const { entranceOf } = require('./concurrency.cjs');
 const { exemption } = require('./exempt.cjs');
+const { ASKING, GateEntrance } = require('./gate.cjs');
 const { HttpLimiter, OPTIONS: LIMITER, limiterOptions } = require('./limiter.cjs');
 const { Limit, MEETING } = require('./limit.cjs');
 const { limitsFrom, placeOf } = require('./options.cjs');
 const { Plan } = require('./plan.cjs');
+const { Presenter } = require('./presenter.cjs');
 const { CONTENT_TYPE, problemOf } = require('./problem.cjs');
 const { asError, isPromise, whenReady } = require('../lib/promise.cjs');
 const { sheddingOf } = require('./shedding.cjs');
@@ -18,6 +20,8 @@ const { source } = require('./source.cjs');
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
 const ENTRANCE = ['shedder', 'priority', 'user', 'backlog', 'concurrency', 'partition'];
 const OPTIONS = ['limits', ...ENTRANCE, 'exempt', 'onRefused', ...LIMITER];
+/** Of a gate, which has its own lists of clients. */
+const GATE = [...ASKING, 'exempt', 'onRefused', ...LIMITER.filter((name) => !['allow', 'deny'].includes(name))];
 
 /**
  * `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the limiter.
@@ -66,6 +70,14 @@ function read(given, where, declaredBy) {
 
 const limitsOfOne = (rate, single, place) => (rate === undefined ? [] : Limit.all(rate, single, place));
 
+/** What `readOptions` gives, of a gate and how requests ask it. */
+function readGate(gate, given, where) {
+  const [limiter, { exempt, onRefused, ...asking }] = limiterOptions(check.options(given, where, GATE));
+  if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
+  const entrance = new GateEntrance(gate, asking, new Presenter(limiter));
+  return { limiter, onRefused, exempt, isExempt: exemption(exempt), limits: [], concurrent: undefined, entrance };
+}
+
 /** Asks the limiter, then at the entrance. */
 function admit(limiter, plan, exchange, entrance) {
   return whenReady(limiter.admit(plan, exchange), (refusal) =>
@@ -112,4 +124,4 @@ function respond(response, problem) {
   response.end(JSON.stringify(problem));
 }
 
-module.exports = { HttpLimiter, Plan, admit, ask, enter, readOptions, refuse, respond };
+module.exports = { HttpLimiter, Plan, admit, ask, enter, readGate, readOptions, refuse, respond };

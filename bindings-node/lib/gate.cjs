@@ -17,10 +17,12 @@ const {
   unmade,
 } = require('./errors.cjs');
 const { Fallback } = require('./fallback.cjs');
+const { watchOver } = require('./forgotten.cjs');
 const { AccessList, listPlace } = require('./http.cjs');
 const { asKey } = require('./key.cjs');
 const { LimitSet, setKeys, setPlace } = require('./limit_set.cjs');
 const { outcomeOf } = require('./outcome.cjs');
+const { complain } = require('./promise.cjs');
 const { BoundedQueue, queuePlace } = require('./queue.cjs');
 const { writeMode } = require('./quota.cjs');
 const { LoadShedder, levelFrom, priorityOf, readSignals, shedderPlace } = require('./shed.cjs');
@@ -44,6 +46,8 @@ const [FIELD, LINE] = ['\u001f', '\u001e'];
 const LEVEL_BITS = 8;
 const NOTHING = Object.freeze({});
 const NO_NEEDS = Object.freeze([]);
+const NO_BITS = Object.freeze([0, 0]);
+const CANCELLED = OUTCOMES.indexOf('cancelled');
 
 /** Of each part its class, and its place in the addon's table. */
 const CLASSES = {
@@ -108,6 +112,10 @@ let end;
 let breakerOf;
 let refusal;
 let nameOf;
+let keep;
+let register;
+let modeOf;
+let verifyDependencies;
 
 class Gate {
   /** Its place in the addon's table. */
@@ -125,6 +133,10 @@ class Gate {
   /** A permit that comes back may be for one who waits there. */
   #concurrency;
   #shedder;
+  #mode;
+  /** By number, the admissions since somebody last looked for such as may be forgotten. */
+  #young = [];
+  #isWatched = false;
 
   static {
     select = (self, method) => {
@@ -135,6 +147,7 @@ class Gate {
       words[0] = self.#id;
       words[2] = number;
       words[3] = outcome;
+      self.#young[number] = undefined;
       finish();
       const ended = words[1] === 1;
       if (self.#concurrency !== undefined) handOn(self.#concurrency);
@@ -150,7 +163,25 @@ class Gate {
       return self.#partNames[kind] ?? kind;
     };
     refusal = (self, admission, cost) => self.#refusal(admission, cost);
+    keep = (self, number, admission) => {
+      self.#young[number] = admission;
+      if (self.#isWatched) return;
+      self.#isWatched = true;
+      watchOver(self.#age);
+    };
+    modeOf = (self) => self.#mode;
+    verifyDependencies = (self, names) => self.#bitsOf(names);
   }
+
+  /** What is not finished by now may be forgotten. */
+  #age = () => {
+    this.#isWatched = false;
+    this.#young.forEach((admission, number) => {
+      if (admission === undefined) return;
+      this.#young[number] = undefined;
+      register(admission);
+    });
+  };
 
   constructor(name, options = {}) {
     if (check.text(name, 'name') === '') throw check.valueError('name: a gate must have a name');
@@ -192,6 +223,7 @@ class Gate {
     this.#shedder = shedder?.part;
     this.#parts = { concurrency: concurrency?.part, shedder: shedder?.part, queue: queue?.part };
     this.#dependencies = Object.fromEntries(dependencies);
+    this.#mode = { isDryRun: given.dryRun === true, hasList: list !== undefined };
     dependencies.forEach(([dependency], at) => {
       this.#places.set(dependency, at);
     });
@@ -304,16 +336,7 @@ class Gate {
     const place = priority === undefined ? 2 : priorityOf(priority);
     const within = level === undefined ? 0 : levelFrom(level);
     const tokens = cost === undefined ? 1 : check.whole(cost, 'cost');
-    let [low, high] = [0, 0];
-    if (!Array.isArray(dependencies)) {
-      throw check.typeError(`dependencies must be an array of names, got ${check.show(dependencies)}`);
-    }
-    for (const dependency of dependencies) {
-      const at = this.#places.get(dependency);
-      if (at === undefined) throw this.#noDependency(dependency);
-      if (at < 32) low |= 1 << at;
-      else high |= 1 << (at - 32);
-    }
+    const [low, high] = dependencies === NO_NEEDS ? NO_BITS : this.#bitsOf(dependencies);
     if (address !== undefined) check.text(address, 'address');
     if (this.#shedder !== undefined) readSignals(this.#shedder);
     words[0] = this.#id;
@@ -326,6 +349,21 @@ class Gate {
     if (address === undefined) return operation(...values);
     words[3] += HAS_ADDRESS;
     return operation(address, ...values);
+  }
+
+  /** A bit for each dependency, in two words. */
+  #bitsOf(dependencies) {
+    if (!Array.isArray(dependencies)) {
+      throw check.typeError(`dependencies must be an array of names, got ${check.show(dependencies)}`);
+    }
+    let [low, high] = NO_BITS;
+    for (const dependency of dependencies) {
+      const at = this.#places.get(dependency);
+      if (at === undefined) throw this.#noDependency(dependency);
+      if (at < 32) low |= 1 << at;
+      else high |= 1 << (at - 32);
+    }
+    return [low, high];
   }
 
   #noDependency(name) {
@@ -374,6 +412,15 @@ function noKeys(keys) {
 let partWord;
 let finishWith;
 
+/** What an admission that nobody has any more held comes back, and the log says so once for each gate. */
+const forgotten = new FinalizationRegistry((lost) => {
+  if (lost.isOver) return;
+  lost.permits.forEach((permit) => permit.release());
+  end(lost.gate, lost.number, CANCELLED);
+  const text = `an admission of the gate ${check.show(lost.gate.name)} was dropped without finish()`;
+  complain(text, new Error('what it held is back only now; finish it, say `using`, or let gate.call() do it'));
+});
+
 class Admission {
   /** Its gate, until it is finished. */
   #gate;
@@ -382,8 +429,15 @@ class Admission {
   #part = words[3];
   /** The call's own permits of its dependencies. */
   #permits;
+  /** What comes back when nobody has it any more, once it is no more young. */
+  #lost;
 
   static {
+    register = (self) => {
+      const permits = (self.#permits ??= []);
+      self.#lost = { gate: self.#gate, number: self.#number, permits, isOver: false };
+      forgotten.register(self, self.#lost);
+    };
     partWord = (self) => self.#part;
     finishWith = (self, outcome) => self.#finish(outcome);
   }
@@ -401,6 +455,7 @@ class Admission {
     this.deniedBy = part === 0 ? undefined : nameOf(gate, this.kind, part >>> LEVEL_BITS);
     this.gate = gate;
     this.#gate = this.allowed ? gate : null;
+    if (this.allowed) keep(gate, this.#number, this);
   }
 
   get status() {
@@ -421,6 +476,7 @@ class Admission {
     const gate = this.#gate;
     if (gate === null) return false;
     this.#gate = null;
+    if (this.#lost !== undefined) this.#lost.isOver = true;
     if (this.#permits !== undefined) for (const permit of this.#permits) permit.release();
     return end(gate, this.#number, outcome);
   }
@@ -447,4 +503,13 @@ for (const [symbol, dispose] of [
 
 shown(Gate, (gate) => ({ name: gate.name, ...gate.stats() }));
 
-module.exports = { Admission, Gate, refusalOfAdmission: (gate, admission, cost) => refusal(gate, admission, cost) };
+module.exports = {
+  Admission,
+  Gate,
+  /** `{ isDryRun, hasList }` */
+  modeOf: (gate) => modeOf(gate),
+  /** Throws for what is no array of names of the gate's dependencies. */
+  verifyDependencies: (gate, names) => void verifyDependencies(gate, names),
+  /** The error of the part that refused. */
+  refusalOfAdmission: (gate, admission, cost) => refusal(gate, admission, cost),
+};
