@@ -4,7 +4,7 @@
 const { Deadline, Gate, RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { sleep } = require('../lib/clock.cjs');
-const { modeOf, refusalOfAdmission, verifyDependencies } = require('../lib/gate.cjs');
+const { modeOf, errorOfAdmission, verifyDependencies } = require('../lib/gate.cjs');
 const { keyOf } = require('../lib/key.cjs');
 const { askEach, isPromise } = require('../lib/promise.cjs');
 const { priorityOf } = require('../lib/shed.cjs');
@@ -191,7 +191,7 @@ class GateEntrance {
       exchange.setHeader('Retry-After', String(retryAfter));
     }
     let error;
-    const errorOf = () => (error ??= refusalOfAdmission(this.#gate, admission, cost));
+    const errorOf = () => (error ??= errorOfAdmission(this.#gate, admission, cost));
     return new Refusal(kind === 'limit' ? [deniedBy] : [], retryAfterMs, retryAfter, () => errorOf().message, {
       overloaded: !['limit', 'access'].includes(kind),
       isTold: this.#presenter.tellsQuotas,

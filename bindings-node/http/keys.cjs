@@ -27,6 +27,8 @@ function route(request, context) {
   // Fastify makes the object anew each time it is asked.
   const { routeOptions } = request;
   if (routeOptions !== undefined) return fastifyRoute(method, request, routeOptions);
+  // Koa's router has found one.
+  if (typeof request._matchedRoute === 'string') return `${method} ${request._matchedRoute}`;
   if (typeof request.app?.enabled !== 'function') return `${method} ${unrouted(request)}`;
   const known = expressRoute(request, request.method);
   // No route will match: as the router compares paths.
@@ -107,8 +109,11 @@ function asRouted(path, app) {
   return !app.enabled('strict routing') && cased.length > 1 && cased.endsWith('/') ? cased.slice(0, -1) : cased;
 }
 
-/** The user whom authentication, which must run before, has put at `request.user`. */
-const user = (request) => [request?.user?.id, request?.user?.sub].find((id) => !isNobody(id));
+/** The user whom authentication, which must run before, has put at `request.user`, in Koa at `ctx.state.user`. */
+function user(request) {
+  const known = request?.user ?? request?.state?.user;
+  return [known?.id, known?.sub].find((id) => !isNobody(id));
+}
 
 /** What can be one (RFC 9110, 5.1): no request has another, and everybody would be counted by address. */
 const FIELD_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;

@@ -55,4 +55,4 @@ function problemOf({ policies, overloaded: isOverloaded, detail, kind, deniedBy 
   return deniedBy === undefined ? problem : { ...problem, 'violated-policies': [deniedBy] };
 }
 
-module.exports = { CONTENT_TYPE, failed, limited, overloaded, problemOf, retryAfterSeconds, timedOut };
+module.exports = { CONTENT_TYPE, failed, forbidden, limited, overloaded, problemOf, retryAfterSeconds, timedOut };

@@ -4,33 +4,40 @@
 const check = require('../lib/check.cjs');
 const { asRouted, pathOf } = require('./keys.cjs');
 
-const ROUTE = /^(\*|[A-Z]+) (\/[^*?#\s]*)(\*?)$/;
+const ROUTE = /^(\*|[A-Z]+) (?=\/)([^*?#\s]*?)(\/\*)?$/;
+/** A part that may be anything, `{id}` or `:id`. */
+const PART = /(?<=\/)(?:\{\w+\}|:\w+)(?=\/|$)/;
+
+const escaped = (text) => text.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&');
+
+/** `/users/{id}`, `/reports/*` (all below, and itself) as an expression. */
+function expressionOf(path, isBelow, flags) {
+  const parts = path.split(new RegExp(PART, 'g')).map(escaped);
+  return new RegExp(`^${parts.join('[^/]+')}${isBelow ? '(?:/.*)?' : ''}$`, flags);
+}
 
 class Route {
   #method;
-  #path;
-  #isPrefix;
+  #exact;
+  #loose;
 
   constructor(text, name) {
-    const [, method, path, star] = ROUTE.exec(text) ?? [];
-    if (method === undefined) {
+    const [, method, path, below] = ROUTE.exec(text) ?? [];
+    if (method === undefined || /[{}]/.test(path.replace(new RegExp(PART, 'g'), ''))) {
       throw check.valueError(
-        `${name}: ${check.show(text)} is no route; write 'POST /orders', with * for all methods, ` +
-          "and 'GET /orders/*' for all paths below",
+        `${name}: ${check.show(text)} is no route; write 'POST /orders' (* for all methods), 'GET /users/{id}', ` +
+          "or 'GET /reports/*' for all below",
       );
     }
     this.#method = method;
-    this.#path = path;
-    this.#isPrefix = star !== '';
+    this.#exact = expressionOf(path, below !== undefined, 's');
+    this.#loose = expressionOf(path, below !== undefined, 'si');
   }
 
-  /** GET stands for HEAD too. `app`: Express's, which may compare without regard to case and a slash at the end. */
-  fits(method, path, app) {
+  /** GET stands for HEAD too. `isLoose`: upper and lower case are one to the framework's router. */
+  fits(method, path, isLoose) {
     const isMethod = ['*', method].includes(this.#method) || (method === 'HEAD' && this.#method === 'GET');
-    if (!isMethod) return false;
-    const own = app === undefined || this.#isPrefix ? this.#path : asRouted(this.#path, app);
-    if (!this.#isPrefix) return path === own;
-    return path.startsWith(app === undefined || app.enabled('case sensitive routing') ? own : own.toLowerCase());
+    return isMethod && (isLoose ? this.#loose : this.#exact).test(path);
   }
 }
 
@@ -40,7 +47,8 @@ function byRoute(table, name, read) {
   return (request) => {
     const app = typeof request.app?.enabled === 'function' ? request.app : undefined;
     const path = app === undefined ? pathOf(request) : asRouted(pathOf(request), app);
-    return routes.find(([route]) => route.fits(request.method, path, app))?.[1];
+    const isLoose = app !== undefined && !app.enabled('case sensitive routing');
+    return routes.find(([route]) => route.fits(request.method, path, isLoose))?.[1];
   };
 }
 

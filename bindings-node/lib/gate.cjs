@@ -110,7 +110,7 @@ function leftOf(deadlineMs, deadline) {
 let select;
 let end;
 let breakerOf;
-let refusal;
+let errorOf;
 let nameOf;
 let keep;
 let register;
@@ -162,7 +162,7 @@ class Gate {
       if (kind === 'breaker') return self.#dependencyNames[place];
       return self.#partNames[kind] ?? kind;
     };
-    refusal = (self, admission, cost) => self.#refusal(admission, cost);
+    errorOf = (self, admission, cost) => self.#errorOf(admission, cost);
     keep = (self, number, admission) => {
       self.#young[number] = admission;
       if (self.#isWatched) return;
@@ -241,7 +241,7 @@ class Gate {
   enter(request = NOTHING) {
     select(this, 'enter');
     const admission = this.admit(request);
-    if (!admission.allowed) throw this.#refusal(admission, request.cost);
+    if (!admission.allowed) throw refusalOf(this, this.#errorOf(admission, request.cost));
     return admission;
   }
 
@@ -372,11 +372,12 @@ class Gate {
     return check.valueError(`dependencies: ${check.show(name)} is none; ${has}`);
   }
 
-  #refusal(admission, cost = 1) {
+  /** The error of the part that refused. */
+  #errorOf(admission, cost = 1) {
     const { kind, deniedBy, retryAfterMs, pressure } = admission;
     if (kind === 'breaker') {
       const { lastTrip } = this.#dependencies[deniedBy].stats();
-      return refusalOf(this, new CircuitOpenError(deniedBy, retryAfterMs, lastTrip ?? null));
+      return new CircuitOpenError(deniedBy, retryAfterMs, lastTrip ?? null);
     }
     words[0] = this.#id;
     words[1] = cost;
@@ -386,16 +387,16 @@ class Gate {
     numbers[2] = pressure;
     const text = native.refused();
     if (kind === 'limit') {
-      return refusalOf(this, Object.assign(new RateLimitedError(text, retryAfterMs), { deniedBy }));
+      return Object.assign(new RateLimitedError(text, retryAfterMs), { deniedBy });
     }
-    if (kind === 'deadline') return refusalOf(this, Object.assign(unmade(text), { retryAfterMs }));
+    if (kind === 'deadline') return Object.assign(unmade(text), { retryAfterMs });
     const errors = {
       access: AccessDeniedError,
       shedder: OverloadedError,
       queue: QueueFullError,
       concurrency: ConcurrencyLimitError,
     };
-    return refusalOf(this, new errors[kind](text, retryAfterMs));
+    return new errors[kind](text, retryAfterMs);
   }
 }
 
@@ -511,5 +512,5 @@ module.exports = {
   /** Throws for what is no array of names of the gate's dependencies. */
   verifyDependencies: (gate, names) => void verifyDependencies(gate, names),
   /** The error of the part that refused. */
-  refusalOfAdmission: (gate, admission, cost) => refusal(gate, admission, cost),
+  errorOfAdmission: (gate, admission, cost) => errorOf(gate, admission, cost),
 };

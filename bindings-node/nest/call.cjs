@@ -78,6 +78,12 @@ function unaddressed(exchange, why) {
 
 const KINDS = { http, graphql, rpc, ws };
 
+/** The object that stands for the call, as in its exchange, where every context of the call has the same. */
+function identityOf(context) {
+  const request = context.getType() === 'http' ? context.switchToHttp().getRequest() : undefined;
+  return request === undefined ? context.getArgs()[3] : (request.raw ?? request);
+}
+
 /**
  * A GraphQL field below a root field, which Nest guards where it is told to (fieldResolverEnhancers): the root field
  * has been charged for it.
@@ -102,4 +108,4 @@ function refusalFor(type, exception) {
   return new Exception({ ...exception.getResponse(), code, message, retryAfterMs });
 }
 
-module.exports = { exchangeOf, isExempt, isField, refusalFor };
+module.exports = { exchangeOf, identityOf, isExempt, isField, refusalFor };

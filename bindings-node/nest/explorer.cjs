@@ -10,7 +10,7 @@ const { rememberUpgrades } = require('./upgrades.cjs');
 const FILTERED = new Set(['http', 'graphql']);
 
 /**
- * Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a
+ * Makes the limits of all routes, and finds their gates, when the application starts, so that what cannot be made stops it then, and not a
  * request.
  */
 class TidegateExplorer {
