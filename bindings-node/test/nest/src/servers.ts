@@ -7,11 +7,11 @@ import { NestFactory } from '@nestjs/core';
 import express from 'express';
 import Fastify from 'fastify';
 import Koa from 'koa';
-import type { Gate as TheGate } from 'tidegate';
+import type { Admission, Gate as TheGate } from 'tidegate';
 import { admit, rateLimit } from 'tidegate/express';
 import tidegate, { admit as admitFastify } from 'tidegate/fastify';
 import { admit as admitKoa, rateLimit as rateLimitKoa } from 'tidegate/koa';
-import { Gate, RateLimit, TidegateModule, overloadGuard } from 'tidegate/nest';
+import { Admitted, Gate, RateLimit, TidegateModule, overloadGuard } from 'tidegate/nest';
 import { ADAPTERS, type Adapter } from './app.js';
 
 /**
@@ -19,8 +19,9 @@ import { ADAPTERS, type Adapter } from './app.js';
  * shedder, a backlog, a concurrency limit; or behind a gate. Answers what `X-Status` says. Gives the port.
  */
 export type Serve = (t: TestContext, limits: any[], entrance?: any, gated?: Gated) => Promise<number>;
-/** A gate, and how requests ask it. */
-export type Gated = { gate: TheGate; asking?: any };
+/** A gate, how requests ask it, and what handlers do with what it said. */
+export type Gated = { gate: TheGate; asking?: any; handle?: (admission: Admission | undefined) => unknown };
+const noHandle: NonNullable<Gated['handle']> = () => undefined;
 const statusOf = (request: any) => Number(request.headers['x-status'] ?? 200);
 /** The entrance belongs to the last one's middleware. */
 const withEntrance = (limits: any[], entrance: any): any[] =>
@@ -42,21 +43,25 @@ const nest =
   async (t, limits, entrance, gated) => {
     @Controller()
     class Root {
-      all(request: any, response: any) {
+      async all(request: any, response: any, admission?: Admission) {
         response.status(statusOf(request));
-        return '';
+        return (await (gated?.handle ?? noHandle)(admission)) ?? '';
       }
     }
     const on = Object.getOwnPropertyDescriptor(Root.prototype, 'all')!;
     All(PATHS)(Root.prototype, 'all', on);
     Req()(Root.prototype, 'all', 0);
     Res({ passthrough: true })(Root.prototype, 'all', 1);
+    Admitted()(Root.prototype, 'all', 2);
     if (gated !== undefined) Gate('orders', gated.asking)(Root.prototype, 'all', on);
     const options = gated === undefined ? {} : { gates: { orders: gated.gate } };
     if (entrance !== undefined) UseGuards(overloadGuard(entrance))(Root.prototype, 'all', on);
     for (const { rate, ...options } of [...limits].reverse()) RateLimit(rate, options)(Root.prototype, 'all', on);
     const module = { module: class {}, imports: [TidegateModule.forRoot(options)], controllers: [Root] };
-    const app: any = await NestFactory.create(module, ADAPTERS[adapter]() as any, { logger: false });
+    const app: any = await NestFactory.create(module, ADAPTERS[adapter]() as any, {
+      logger: false,
+      abortOnError: false,
+    });
     t.after(() => app.close());
     await app.listen(0, '127.0.0.1');
     return (app.getHttpServer().address() as AddressInfo).port;
@@ -66,9 +71,13 @@ export const SERVERS: Record<string, Serve> = {
   'node:http': (t, limits, entrance, gated) => {
     const own = gated === undefined ? [] : [admit(gated.gate, gated.asking)];
     const [first, ...others] = [...withEntrance(limits, entrance).map((limit) => rateLimit(limit)), ...own];
-    const through = (rest: any[], asked: any, response: any): void =>
+    const handle = async (asked: any, response: any) => {
+      response.statusCode = statusOf(asked);
+      response.end((await (gated?.handle ?? noHandle)(asked.admission)) ?? '');
+    };
+    const through = (rest: any[], asked: any, response: any): unknown =>
       rest.length === 0
-        ? ((response.statusCode = statusOf(asked)), response.end())
+        ? handle(asked, response)
         : rest[0](asked, response, (error?: Error) => {
             if (error === undefined) return through(rest.slice(1), asked, response);
             response.statusCode = 500;
@@ -80,7 +89,9 @@ export const SERVERS: Record<string, Serve> = {
     const app = express();
     for (const limit of withEntrance(limits, entrance)) app.use(rateLimit(limit));
     if (gated !== undefined) app.use(admit(gated.gate, gated.asking));
-    for (const path of PATHS) app.all(path, (request, response) => void response.status(statusOf(request)).end());
+    app.all(PATHS, async (request, response) => {
+      response.status(statusOf(request)).end((await (gated?.handle ?? noHandle)(request.admission)) ?? '');
+    });
     return portOf(t, createServer(app));
   },
   koa: (t, limits, entrance, gated) => {
@@ -88,9 +99,9 @@ export const SERVERS: Record<string, Serve> = {
     app.silent = true;
     for (const limit of withEntrance(limits, entrance)) app.use(rateLimitKoa(limit));
     if (gated !== undefined) app.use(admitKoa(gated.gate, gated.asking));
-    app.use((context) => {
+    app.use(async (context) => {
       context.status = statusOf(context);
-      context.body = '';
+      context.body = (await (gated?.handle ?? noHandle)(context.admission)) ?? '';
     });
     return portOf(t, createServer(app.callback()));
   },
@@ -98,7 +109,12 @@ export const SERVERS: Record<string, Serve> = {
     const app = Fastify();
     for (const limit of withEntrance(limits, entrance)) await app.register(tidegate, limit);
     if (gated !== undefined) await app.register(admitFastify, { gate: gated.gate, ...gated.asking });
-    for (const path of PATHS) app.all(path, async (request, reply) => reply.code(statusOf(request)).send(''));
+    for (const path of PATHS) {
+      app.all(path, async (request, reply) => {
+        reply.code(statusOf(request));
+        return (await (gated?.handle ?? noHandle)(request.admission)) ?? '';
+      });
+    }
     t.after(() => app.close());
     await app.listen({ port: 0, host: '127.0.0.1' });
     return (app.server.address() as AddressInfo).port;
