@@ -86,7 +86,10 @@ function refuseBy(onRefused, request, reply, refusal, fail) {
     reply.code(status);
     const value = onRefused(request, reply, refusal);
     if (value === reply || !isPromise(value)) finish(value, false);
-    else Promise.resolve(value).then((later) => finish(later, true)).catch(failed);
+    else
+      Promise.resolve(value)
+        .then((later) => finish(later, true))
+        .catch(failed);
   } catch (thrown) {
     failed(thrown);
   }

@@ -76,7 +76,8 @@ class GateEntrance {
     const { key, priority = 'normal', cost = 1, deadline = true, dependencies = [], user } = given;
     this.#limits = limitsOf(gate, key);
     if (user !== undefined) {
-      if (gate.shedder === undefined) throw check.valueError('user: it is whose level a shedder asks; give the gate one');
+      if (gate.shedder === undefined)
+        throw check.valueError('user: it is whose level a shedder asks; give the gate one');
       check.callable(user, 'user');
     }
     const verified = (names) => (verifyDependencies(gate, names), names);
@@ -104,8 +105,8 @@ class GateEntrance {
   /**
    * An error of any function of the application is thrown, or the promise rejects with it: then nothing is taken.
    *
-   * @returns {Refusal | undefined | Promise<Refusal | undefined>} `undefined`: admitted; a promise only where a function
-   *   gives one, or a leaky bucket paces
+   * @returns {Refusal | undefined | Promise<Refusal | undefined>} `undefined`: admitted; a promise only where a
+   *   function gives one, or a leaky bucket paces
    */
   enter(exchange) {
     if (exchange.isAdmittedBy(this.#gate)) return undefined;
@@ -149,7 +150,8 @@ class GateEntrance {
     const request = { priority: priority ?? undefined, cost };
     for (const { limit, key } of charges) if (limit.keyed) (request.keys ??= {})[limit.name] = key;
     if (dependencies !== undefined && dependencies !== null) request.dependencies = dependencies;
-    if (deadline !== undefined && deadline !== null) request[typeof deadline === 'number' ? 'deadlineMs' : 'deadline'] = deadline;
+    if (deadline !== undefined && deadline !== null)
+      request[typeof deadline === 'number' ? 'deadlineMs' : 'deadline'] = deadline;
     if (this.#hasList) request.address = exchange.address;
     if (this.#shedder !== undefined) {
       const isNobody = user === undefined || user === null || user === '';

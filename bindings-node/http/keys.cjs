@@ -166,4 +166,16 @@ function keyFunction(key) {
   throw check.typeError(`key must be a function, 'ip', 'user', 'route' or 'header:<name>', got ${check.show(key)}`);
 }
 
-module.exports = { CONSTRAINTS, NAMED, asRouted, clientIp, firstOf, header, isNobody, keyFunction, pathOf, route, user };
+module.exports = {
+  CONSTRAINTS,
+  NAMED,
+  asRouted,
+  clientIp,
+  firstOf,
+  header,
+  isNobody,
+  keyFunction,
+  pathOf,
+  route,
+  user,
+};

@@ -58,7 +58,13 @@ async function refuseBy(onRefused, context, refusal) {
   let hasStalled = () => {};
   const stalled = new Promise((resolve) => (hasStalled = resolve));
   let isLeft = false;
-  watch('koa', context.req, context.res, () => isLeft, () => (plainly(), hasStalled()));
+  watch(
+    'koa',
+    context.req,
+    context.res,
+    () => isLeft,
+    () => (plainly(), hasStalled()),
+  );
   const before = context.status;
   context.status = status;
   try {
@@ -70,8 +76,7 @@ async function refuseBy(onRefused, context, refusal) {
   } finally {
     isLeft = true;
   }
-  const isAnswered =
-    context.respond === false || context.res.headersSent || ![undefined, null].includes(context.body);
+  const isAnswered = context.respond === false || context.res.headersSent || ![undefined, null].includes(context.body);
   if (!isAnswered && !isOver(context.req, context.res)) answerFor('koa', plainly);
 }
 

@@ -18,8 +18,8 @@ export type Middleware = (context: any, next: () => Promise<any>) => Promise<any
 interface Answering {
   /**
    * Answers a refused request by the context (`context.body = …`) or by what it returns, in place of the problem body;
-   * status and headers are already set. A request without an answer gets the problem body, and the log an error; so does
-   * one whose promise hangs for ten seconds. Not called where the answer has begun: that is an error.
+   * status and headers are already set. A request without an answer gets the problem body, and the log an error; so
+   * does one whose promise hangs for ten seconds. Not called where the answer has begun: that is an error.
    */
   onRefused?: (context: any, refusal: Refusal) => unknown;
 }

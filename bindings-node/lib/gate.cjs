@@ -33,7 +33,8 @@ const { admit, finish } = native;
 
 const PARTS = ['limits', 'concurrency', 'shedder', 'queue', 'dependencies', 'access'];
 const OPTIONS = [...PARTS, 'refundOn', 'enabled', 'dryRun'];
-const REQUEST = ['keys', 'priority', 'cost', 'deadline', 'deadlineMs', 'dependencies', 'address', 'level'];
+const REQUEST = new Set(['keys', 'priority', 'cost', 'deadline', 'deadlineMs', 'dependencies', 'address', 'level']);
+const REQUESTS = [...REQUEST].join(', ');
 /** In the order of the core's numbers. */
 const KINDS = ['access', 'deadline', 'shedder', 'queue', 'breaker', 'concurrency', 'limit'];
 const STATUS = { access: 403, deadline: 504, shedder: 503, queue: 503, breaker: 503, concurrency: 503, limit: 429 };
@@ -46,7 +47,8 @@ const [FIELD, LINE] = ['\u001f', '\u001e'];
 const LEVEL_BITS = 8;
 const NOTHING = Object.freeze({});
 const NO_NEEDS = Object.freeze([]);
-const NO_BITS = Object.freeze([0, 0]);
+/** The dependencies of the call that is read: a bit each, in two words. */
+const needs = { low: 0, high: 0 };
 const CANCELLED = OUTCOMES.indexOf('cancelled');
 
 /** Of each part its class, and its place in the addon's table. */
@@ -92,6 +94,8 @@ function outcomeNumber(value, name) {
   if (typeof value !== 'string') throw check.typeError(`${name} must be one of ${allowed}, got ${check.show(value)}`);
   throw check.valueError(`${name}: ${check.show(value)} is none of ${allowed}`);
 }
+
+const noOption = (method, option) => check.valueError(`${method} has no option '${option}'; it takes ${REQUESTS}`);
 
 /** What is left, in ms; NaN: without an end. What is over is over, by however much. */
 function leftOf(deadlineMs, deadline) {
@@ -170,7 +174,7 @@ class Gate {
       watchOver(self.#age);
     };
     modeOf = (self) => self.#mode;
-    verifyDependencies = (self, names) => self.#bitsOf(names);
+    verifyDependencies = (self, names) => self.#readNeeds(names);
   }
 
   /** What is not finished by now may be forgotten. */
@@ -323,47 +327,47 @@ class Gate {
   /** Reads all of the request before it writes to the block: a getter runs the caller's code. */
   #ask(method, operation, request) {
     if (request === null || typeof request !== 'object') {
-      throw check.typeError(`${method} takes an object of options (${REQUEST.join(', ')}), got ${check.show(request)}`);
+      throw check.typeError(`${method} takes an object of options (${REQUESTS}), got ${check.show(request)}`);
     }
-    for (const option in request) {
-      if (!REQUEST.includes(option)) {
-        throw check.valueError(`${method} has no option '${option}'; it takes ${REQUEST.join(', ')}`);
-      }
-    }
+    for (const option in request) if (!REQUEST.has(option)) throw noOption(method, option);
     const { keys, priority, cost, deadline, deadlineMs, dependencies = NO_NEEDS, address, level } = request;
     const values = this.#limits === undefined ? noKeys(keys) : setKeys(this.#limits, keys);
     const left = leftOf(deadlineMs, deadline);
     const place = priority === undefined ? 2 : priorityOf(priority);
     const within = level === undefined ? 0 : levelFrom(level);
     const tokens = cost === undefined ? 1 : check.whole(cost, 'cost');
-    const [low, high] = dependencies === NO_NEEDS ? NO_BITS : this.#bitsOf(dependencies);
+    this.#readNeeds(dependencies);
+    const [low, high] = [needs.low, needs.high];
     if (address !== undefined) check.text(address, 'address');
     if (this.#shedder !== undefined) readSignals(this.#shedder);
     words[0] = this.#id;
     words[1] = tokens;
     words[2] = place;
-    words[3] = within;
+    words[3] = address === undefined ? within : within + HAS_ADDRESS;
     numbers[0] = left;
     bits[0] = low;
     bits[1] = high;
-    if (address === undefined) return operation(...values);
-    words[3] += HAS_ADDRESS;
-    return operation(address, ...values);
+    if (address !== undefined) return operation(address, ...values);
+    // A spread costs as much as the call.
+    if (values.length === 0) return operation();
+    return values.length === 1 ? operation(values[0]) : operation(...values);
   }
 
-  /** A bit for each dependency, in two words. */
-  #bitsOf(dependencies) {
+  /** A bit for each dependency, into `needs`. */
+  #readNeeds(dependencies) {
     if (!Array.isArray(dependencies)) {
       throw check.typeError(`dependencies must be an array of names, got ${check.show(dependencies)}`);
     }
-    let [low, high] = NO_BITS;
-    for (const dependency of dependencies) {
-      const at = this.#places.get(dependency);
-      if (at === undefined) throw this.#noDependency(dependency);
+    let low = 0;
+    let high = 0;
+    for (let index = 0; index < dependencies.length; index += 1) {
+      const at = this.#places.get(dependencies[index]);
+      if (at === undefined) throw this.#noDependency(dependencies[index]);
       if (at < 32) low |= 1 << at;
       else high |= 1 << (at - 32);
     }
-    return [low, high];
+    needs.low = low;
+    needs.high = high;
   }
 
   #noDependency(name) {

@@ -82,7 +82,7 @@ class RateLimitException extends HttpException {
   }
 
   static {
-    causeOf = (self) => 
+    causeOf = (self) =>
       (self.#cause ??= errorOf(self.#refusal) ?? new RateLimitedError(self.#refusal.message, self.retryAfterMs));
   }
 

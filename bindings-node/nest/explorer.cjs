@@ -10,8 +10,8 @@ const { rememberUpgrades } = require('./upgrades.cjs');
 const FILTERED = new Set(['http', 'graphql']);
 
 /**
- * Makes the limits of all routes, and finds their gates, when the application starts, so that what cannot be made stops it then, and not a
- * request.
+ * Makes the limits of all routes, and finds their gates, when the application starts, so that what cannot be made stops
+ * it then, and not a request.
  */
 class TidegateExplorer {
   #modules;

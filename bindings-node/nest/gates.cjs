@@ -17,7 +17,8 @@ function Gate(name, options = {}) {
     const on = descriptor === undefined ? target : descriptor.value;
     if (typeof on !== 'function') throw check.typeError('Gate belongs on a controller or its methods');
     const place = descriptor === undefined ? target.name : `${target.constructor.name}.${String(property)}`;
-    if (Reflect.hasOwnMetadata(GATE, on)) throw check.valueError(`@Gate stands twice on ${place}: a route has one gate`);
+    if (Reflect.hasOwnMetadata(GATE, on))
+      throw check.valueError(`@Gate stands twice on ${place}: a route has one gate`);
     Reflect.defineMetadata(GATE, { name, own, place }, on);
   };
   return applyDecorators(mark, UseFilters(LimitsNeedModule));

@@ -175,8 +175,8 @@ export function sheddingGuard(
 ): CanActivate;
 
 /**
- * The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError (of a gate's list an
- * AccessDeniedError). Its message names
+ * The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError (of a gate's list
+ * an AccessDeniedError). Its message names
  * the limit and the quota: `limiter "client" (100/min) refused 1 token: try again in 0.6 s`.
  */
 export class RateLimitException extends HttpException {
@@ -245,8 +245,8 @@ export class TidegateExceptionFilter implements ExceptionFilter {
 export function RateLimit(rate: Rate, options?: RateLimitOptions): MethodDecorator & ClassDecorator;
 
 /**
- * TidegateGuard asks the application's gate of that name for a route, or for all of a controller (a route's own stands in
- * its place), after the limits. It refuses with 403, 504, 503 (or `overloadStatus`) or 429, Retry-After, the RateLimit
+ * TidegateGuard asks the application's gate of that name for a route, or for all of a controller (a route's own stands
+ * in its place), after the limits. It refuses with 403, 504, 503 (or `overloadStatus`) or 429, Retry-After, the RateLimit
  * headers of the gate's limits, and a problem body that names the part. The permit is held until the answer is out, as
  * that of the middleware; messages, WebSockets and GraphQL fields hold none, and have no deadline of headers. Functions
  * of the options get the request and Nest's ExecutionContext.

@@ -77,9 +77,9 @@ function finder(kind, find, name) {
 }
 
 /**
- * Providers of the breakers, queues, concurrency limiters and gates that the options name, and of those that some class asks
- * for. The latter are transient: made when they are injected, so that a name which only another application knows does
- * no harm here.
+ * Providers of the breakers, queues, concurrency limiters and gates that the options name, and of those that some class
+ * asks for. The latter are transient: made when they are injected, so that a name which only another application knows
+ * does no harm here.
  */
 function named(configured) {
   return KINDS.flatMap(([kind, token, find]) =>

@@ -185,7 +185,8 @@ class TidegateRegistry {
   /** A gate of the options: as it is, or with how it is asked. */
   #gate(name, value, presenter) {
     const where = `gates: '${name}'`;
-    const { gate, ...asking } = value instanceof Gate ? { gate: value } : check.options(value, where, ['gate', ...ASKING]);
+    const { gate, ...asking } =
+      value instanceof Gate ? { gate: value } : check.options(value, where, ['gate', ...ASKING]);
     const entrance = said(where, () => new GateEntrance(gate, asking, presenter));
     if (!(REFUSAL in gate)) Object.defineProperty(gate, REFUSAL, { value: (error) => this.httpException(error) });
     return { gate, entrance };

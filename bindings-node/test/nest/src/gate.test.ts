@@ -195,7 +195,10 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
       };
       const { request } = await start(t, serve, { gate, asking });
       const ann = { 'x-user': 'ann' };
-      assert.equal((await request('/?a=1', 'GET', ann)).get('ratelimit')?.replace(/;t=\d+/g, ''), '"client";r=6, "everyone";r=96');
+      assert.equal(
+        (await request('/?a=1', 'GET', ann)).get('ratelimit')?.replace(/;t=\d+/g, ''),
+        '"client";r=6, "everyone";r=96',
+      );
       assert.equal((await request('/', 'POST', ann)).status, 200);
       assert.deepEqual([users, left()], [['ann', 'ann'], 94]);
     });
@@ -216,12 +219,16 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
         [{ deadline: { header: 'x' } }, /deadline has no option 'header'/],
         [{ user: 'ann' }, /user must be a function/],
       ];
-      for (const [asking, message] of wrong) await assert.rejects(async () => serve(t, [], undefined, { gate, asking }), { message });
+      for (const [asking, message] of wrong)
+        await assert.rejects(async () => serve(t, [], undefined, { gate, asking }), { message });
       const none: any = { gate: { name: 'orders' } };
       await assert.rejects(async () => serve(t, [], undefined, none), /must be a Gate, got|has no option 'name'/);
       const keyless = new Gate('keyless', { limits: { everyone: new TokenBucket({ rate: '1/s' }) } });
       const keyed = { gate: keyless, asking: { key: 'ip' } };
-      await assert.rejects(async () => serve(t, [], undefined, keyed), /key: no limit of the gate 'keyless' is one per key/);
+      await assert.rejects(
+        async () => serve(t, [], undefined, keyed),
+        /key: no limit of the gate 'keyless' is one per key/,
+      );
     });
   });
 }

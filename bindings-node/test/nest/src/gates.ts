@@ -1,7 +1,15 @@
 // The gates of tests/vectors/http_situations.json, and how requests ask them, as our options.
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, Gate, LoadShedder, RateLimiter, TokenBucket } from 'tidegate';
+import {
+  BoundedQueue,
+  CircuitBreaker,
+  ConcurrencyLimiter,
+  Gate,
+  LoadShedder,
+  RateLimiter,
+  TokenBucket,
+} from 'tidegate';
 
 /** A shedder that refuses everything up to `normal`, for eight intervals and more. */
 export async function closed() {

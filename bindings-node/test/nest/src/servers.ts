@@ -99,7 +99,7 @@ export const SERVERS: Record<string, Serve> = {
     app.silent = true;
     for (const limit of withEntrance(limits, entrance)) app.use(rateLimitKoa(limit));
     if (gated !== undefined) app.use(admitKoa(gated.gate, gated.asking));
-    app.use(async (context) => {
+    app.use(async (context: any) => {
       context.status = statusOf(context);
       context.body = (await (gated?.handle ?? noHandle)(context.admission)) ?? '';
     });
