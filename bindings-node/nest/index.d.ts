@@ -246,10 +246,10 @@ export function RateLimit(rate: Rate, options?: RateLimitOptions): MethodDecorat
 
 /**
  * TidegateGuard asks the application's gate of that name for a route, or for all of a controller (a route's own stands
- * in its place), after the limits. It refuses with 403, 504, 503 (or `overloadStatus`) or 429, Retry-After, the RateLimit
- * headers of the gate's limits, and a problem body that names the part. The permit is held until the answer is out, as
- * that of the middleware; messages, WebSockets and GraphQL fields hold none, and have no deadline of headers. Functions
- * of the options get the request and Nest's ExecutionContext.
+ * in its place), after the limits. It refuses with 403, 504, 503 (or `overloadStatus`) or 429, Retry-After, the
+ * RateLimit headers of the gate's limits, and a problem body that names the part. The permit is held until the answer
+ * is out, as that of the middleware; messages, WebSockets and GraphQL fields hold none, and have no deadline of
+ * headers. Functions of the options get the request and Nest's ExecutionContext.
  *
  * @throws TypeError | RangeError where it stands, for options that are none; all else fails the start
  */

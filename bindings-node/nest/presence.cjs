@@ -1,6 +1,6 @@
 'use strict';
-// @RateLimit and @Gate where nothing would limit: in an application that does not import TidegateModule, over a gateway without a
-// guard.
+// @RateLimit and @Gate where nothing would limit: in an application that does not import TidegateModule, over a gateway
+// without a guard.
 
 const { Catch, Inject, Injectable, Optional } = require('@nestjs/common');
 const { ModulesContainer } = require('@nestjs/core');
@@ -15,8 +15,8 @@ class Nothing {
 }
 
 /**
- * Stands where @RateLimit and @Gate do, as a filter of nothing: Nest makes it when the application starts, whatever calls it is
- * for, and a request never meets it.
+ * Stands where @RateLimit and @Gate do, as a filter of nothing: Nest makes it when the application starts, whatever
+ * calls it is for, and a request never meets it.
  */
 class LimitsNeedModule {
   constructor(registry, modules) {
