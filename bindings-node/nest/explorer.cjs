@@ -33,8 +33,7 @@ class TidegateExplorer {
   beforeRoutes() {
     if (this.#translation === undefined) return;
     const { config, interceptor } = this.#translation;
-    const translate = (error, host) =>
-      FILTERED.has(host.getType()) ? translated(this.#registry, error, host) : error;
+    const translate = (error, host) => (FILTERED.has(host.getType()) ? translated(this.#registry, error, host) : error);
     if (translateFilters(this.#modules, config, translate)) standAside(interceptor);
   }
 
