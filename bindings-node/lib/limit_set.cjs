@@ -38,12 +38,6 @@ function membersOf(members) {
   return entries;
 }
 
-/** A key that is no text. */
-function otherKey(key, name) {
-  if (key === undefined) throw check.typeError(`keys: the key of '${name}' is missing`);
-  return asKey(key, `the key of '${name}'`);
-}
-
 /** Where a limit lives; its `clock` is a ManualClock, undefined for any other. */
 const homeOf = (limit) => (limit instanceof RateLimiter ? limiterHome(limit) : bucketHome(limit));
 
@@ -161,8 +155,7 @@ class LimitSet {
     const values = this.#keysOf(keys);
     select(this, method);
     words[1] = count(n);
-    if (values.length === 1) operation(values[0]);
-    else operation(...values);
+    operation(...values);
   }
 
   #keysOf(keys) {
@@ -173,13 +166,11 @@ class LimitSet {
     }
     let given = 0;
     for (const _name in keys) given += 1;
-    const keyed = this.#keyed;
-    const values = new Array(keyed.length);
-    for (let index = 0; index < keyed.length; index += 1) {
-      const key = keys?.[keyed[index]];
-      if (typeof key !== 'string') values[index] = otherKey(key, keyed[index]);
-      else values[index] = key;
-    }
+    const values = this.#keyed.map((name) => {
+      const key = keys?.[name];
+      if (key === undefined) throw check.typeError(`keys: the key of '${name}' is missing`);
+      return asKey(key, `the key of '${name}'`);
+    });
     if (given !== values.length) {
       const extra = Object.keys(keys).find((name) => !this.#keyed.includes(name));
       const why = this.#names.includes(extra)

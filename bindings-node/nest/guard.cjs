@@ -2,7 +2,6 @@
 
 const { Inject, Injectable } = require('@nestjs/common');
 const { Exchange } = require('../http/exchange.cjs');
-const { enter } = require('../http/middleware.cjs');
 const check = require('../lib/check.cjs');
 const { whenReady } = require('../lib/promise.cjs');
 const { exchangeOf, isField, refusalFor } = require('./call.cjs');
@@ -12,9 +11,9 @@ const { TidegateRegistry } = require('./registry.cjs');
 const unknown = new Set();
 
 /** A kind of call of which nothing is known but its name: said once where it has limits. */
-function unlimited(context, { limits, entrance }) {
+function unlimited(context, { limits }) {
   const type = context.getType();
-  if ((limits.length > 0 || entrance !== undefined) && !unknown.has(type)) {
+  if (limits.length > 0 && !unknown.has(type)) {
     unknown.add(type);
     process.emitWarning(`calls of the kind '${type}' are not limited: TidegateGuard knows http, graphql, rpc and ws`, {
       type: 'TidegateWarning',
@@ -23,7 +22,7 @@ function unlimited(context, { limits, entrance }) {
   return true;
 }
 
-/** Refuses a call above one of its route's limits, over HTTP with 429, or that its gate refuses. */
+/** Refuses a call above one of its route's limits: over HTTP with 429. */
 class TidegateGuard {
   #registry;
 
@@ -33,7 +32,7 @@ class TidegateGuard {
 
   /** Who the client is, wherever a limit wants to know: its address. */
   getTracker(request, _context) {
-    return this.#registry.limiter.clientKey(request);
+    return this.#registry.gate.clientKey(request);
   }
 
   /** Whether this call is not limited at all. */
@@ -44,7 +43,7 @@ class TidegateGuard {
   canActivate(context) {
     const registry = this.#registry;
     const plan = registry.planOf(context.getClass(), context.getHandler(), isField(context));
-    const exchange = exchangeOf(registry.limiter, context);
+    const exchange = exchangeOf(registry.gate, context);
     if (exchange === undefined) return unlimited(context, plan);
     if (registry.isExempt(context, exchange)) return true;
     return whenReady(
@@ -54,8 +53,7 @@ class TidegateGuard {
   }
 
   #identify(plan, exchange, context) {
-    const isAsked = plan.limits.length > 0 || plan.entrance !== undefined;
-    if (!isAsked || this.getTracker === TidegateGuard.prototype.getTracker) {
+    if (plan.limits.length === 0 || this.getTracker === TidegateGuard.prototype.getTracker) {
       return this.#admit(plan, exchange, context);
     }
     return whenReady(this.getTracker(exchange.request, context), (tracker) => {
@@ -66,19 +64,9 @@ class TidegateGuard {
   }
 
   #admit(plan, exchange, context) {
-    return whenReady(this.#registry.limiter.admit(plan, exchange), (refusal) => {
-      if (refusal !== undefined) throw refusalFor(context.getType(), new RateLimitException(refusal));
-      return plan.entrance === undefined || this.#enter(plan.entrance, exchange, context);
-    });
-  }
-
-  /** The gate comes last: it takes a permit. */
-  #enter(entrance, exchange, context) {
-    const type = context.getType();
-    exchange.isHeard = type === 'http';
-    return whenReady(enter(entrance, exchange), (refusal) => {
+    return whenReady(this.#registry.gate.admit(plan, exchange), (refusal) => {
       if (refusal === undefined) return true;
-      throw refusalFor(type, this.#registry.gateException(refusal));
+      throw refusalFor(context.getType(), new RateLimitException(refusal));
     });
   }
 }

@@ -8,7 +8,7 @@ use crate::memory::Zeroable;
 use crate::sync::AtomicU64;
 
 /// The layout's number; part of the file's name.
-pub const VERSION: u64 = 6;
+pub const VERSION: u64 = 7;
 /// `TIDEGATE` in the byte order of the machine that wrote it: another order reads as another number.
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"TIDEGATE");
 

@@ -248,6 +248,59 @@ fn loom_a_place_taken_for_a_moment_is_not_lost_to_a_waiter() {
     });
 }
 
+/// What is said of a full limit outlives no release: whoever asks after it is given the place. Of two places, as all
+/// look at the first without asking; refused once before, as that sweeps and so takes back what is said.
+fn refused_against(free: impl Fn(&ConcurrencyLimiter, ConcurrencyPermit) + Copy + Send + Sync + 'static) {
+    explore(3, move || {
+        let l = limiter(2, 3);
+        let first = l.try_acquire().unwrap();
+        let second = l.try_acquire().unwrap();
+        assert!(l.try_acquire().is_none());
+        let releases = thread::spawn({
+            let l = l.clone();
+            move || free(&l, second)
+        });
+        let refused = thread::spawn({
+            let l = l.clone();
+            move || l.try_acquire()
+        });
+        releases.join().unwrap();
+        let taken = refused.join().unwrap();
+        let late = l.try_acquire();
+        assert!(taken.is_some() != late.is_some(), "{taken:?}, {late:?}");
+        assert!(l.release(first) && l.release(taken.or(late).unwrap()));
+    });
+}
+
+#[test]
+fn loom_a_refusal_against_a_release() {
+    refused_against(|l, permit| assert!(l.release(permit)));
+}
+
+#[test]
+fn loom_a_refusal_against_a_raised_limit() {
+    refused_against(|l, _| l.set_limit(3).unwrap());
+}
+
+#[test]
+fn loom_two_refusals_against_a_release() {
+    explore(2, || {
+        let l = limiter(2, 2);
+        let first = l.try_acquire().unwrap();
+        let second = l.try_acquire().unwrap();
+        assert!(l.try_acquire().is_none());
+        let others = [0, 1].map(|_| {
+            let l = l.clone();
+            thread::spawn(move || l.try_acquire())
+        });
+        assert!(l.release(second));
+        let taken: Vec<_> = others.into_iter().filter_map(|other| other.join().unwrap()).collect();
+        let late = l.try_acquire();
+        assert_eq!(taken.len() + usize::from(late.is_some()), 1);
+        assert!(l.release(first));
+    });
+}
+
 /// As reaping does it: a sweep against the owner's own release and a taker.
 #[test]
 fn loom_a_sweep_frees_a_place_once() {

@@ -9,6 +9,11 @@
 //! Never more than the limit: as long as nobody stands above it, that is for want of places. A lowered limit is marked
 //! as such while somebody does, and then whoever has taken a place counts all, and leaves again if they are too many.
 //! Of those who hold at once, the last to have taken its place counted all of them.
+//!
+//! Who found no place free says so, for the next who would not wait: it writes the rule into the head, *then* looks at
+//! all places once more, and takes its word back if one is free. Who frees a place frees it first and then takes the
+//! word back. So while the word stands and the rule is the same, either no place is free, or who freed one is about to
+//! take it back; if it dies before it does, the next sweep of the dead does. Those who wait never ask the word.
 
 use super::ConcurrencyPermit;
 use super::hint;
@@ -70,10 +75,15 @@ const CHANGE: u64 = 1 << 17;
 /// How often a change of the rule may upset one taking; then it is a denial.
 pub(super) const PATIENCE: u32 = 100;
 
-/// Words of the head: two lines, written by changes of the limit and reclaims only.
+/// Words of the head: a line written by changes of the limit and reclaims only, and one for the word of a full limit:
+/// the rule by which no place was free, or `UNKNOWN`.
 const HEAD: usize = 16;
 const RULE: usize = 0;
 const RECLAIMED: usize = 1;
+const FULL: usize = 8;
+
+/// No rule: the limit of one is never 0.
+const UNKNOWN: u64 = 0;
 
 #[derive(Debug)]
 pub(super) struct PermitSlots {
@@ -101,9 +111,20 @@ impl PermitSlots {
         Ok(places)
     }
 
-    /// Takes a free place for `owner`.
+    /// Takes a free place for `owner`, having looked at all of them.
     #[inline]
     pub(super) fn take(&self, owner: impl Taker) -> Result<ConcurrencyPermit, Full> {
+        self.take_or_wait::<true>(owner)
+    }
+
+    /// The same for who does not wait: nothing is looked at while the limit is known to be full.
+    #[inline]
+    pub(super) fn take_at_once(&self, owner: impl Taker) -> Result<ConcurrencyPermit, Full> {
+        self.take_or_wait::<false>(owner)
+    }
+
+    #[inline(always)]
+    fn take_or_wait<const WAITS: bool>(&self, owner: impl Taker) -> Result<ConcurrencyPermit, Full> {
         let rule = in_order(&self.head[RULE]);
         let limit = self.limit_by(rule);
         let start = hint::start(limit);
@@ -116,16 +137,56 @@ impl PermitSlots {
                 return Ok(permit);
             }
             self.give_back(permit);
-            return self.take_apart(owner, true).map(ConcurrencyPermit::together);
+            return self.take_apart::<WAITS>(owner, true).map(ConcurrencyPermit::together);
         }
-        self.take_apart(owner, false).map(ConcurrencyPermit::together)
+        if !WAITS && in_order(&self.head[FULL]) == rule {
+            return Err(Full::Taken);
+        }
+        self.take_apart::<WAITS>(owner, false).map(ConcurrencyPermit::together)
     }
 
     /// [`take_with_care`](Self::take_with_care) in parts: a permit that comes whole from a function out of line comes
     /// through memory, and then the common way's does as well, written in halves and read as one.
     #[inline(never)]
-    fn take_apart(&self, owner: impl Taker, disturbed: bool) -> Result<(u64, u32), Full> {
-        self.take_with_care(owner, disturbed).map(ConcurrencyPermit::apart)
+    fn take_apart<const WAITS: bool>(&self, owner: impl Taker, disturbed: bool) -> Result<(u64, u32), Full> {
+        let mut taken = self.take_with_care(owner, disturbed);
+        if !WAITS {
+            for _ in 0..PATIENCE {
+                let Err(full) = taken else { break };
+                if !self.is_full_after_all() {
+                    taken = self.take_with_care(owner, full == Full::Disturbed);
+                } else {
+                    break;
+                }
+            }
+        }
+        taken.map(ConcurrencyPermit::apart)
+    }
+
+    /// Says that no place is free, where that is so.
+    fn is_full_after_all(&self) -> bool {
+        let rule = in_order(&self.head[RULE]);
+        if rule & LOWERED != 0 {
+            return true;
+        }
+        // SeqCst: before the look at the places that follows. Who frees one after that look finds this word.
+        self.head[FULL].swap(rule, Ordering::SeqCst);
+        let limit = self.limit_by(rule) as usize;
+        let full = self.words.iter().take(limit).all(|word| owner_in(in_order(word)) != 0);
+        if !full {
+            self.tell_not_full();
+        }
+        full
+    }
+
+    /// After a place has become free.
+    #[inline(always)]
+    fn tell_not_full(&self) {
+        if in_order(&self.head[FULL]) != UNKNOWN {
+            // An exchange, so that it comes after the word that was read: a store might come before one said meanwhile.
+            // SeqCst: as that. Taken back once too often, it costs a search.
+            self.head[FULL].swap(UNKNOWN, Ordering::SeqCst);
+        }
     }
 
     /// [`take`](Self::take) where the first place is taken, or the rule is new.
@@ -174,6 +235,7 @@ impl PermitSlots {
         let free = permit.word & NONCE;
         let given = place.compare_exchange(permit.word, free, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if given {
+            self.tell_not_full();
             hint::given_back(permit.place() as u32);
         }
         given
@@ -244,6 +306,8 @@ impl PermitSlots {
             Some(owner_in(word)).filter(|&owner| owner != 0 && is_gone(owner)).filter(freed).is_some()
         };
         let freed = self.words.iter().filter(|place| free(place)).count() as u64;
+        // Also where it frees nothing: who died after it had freed a place may not have said so.
+        self.tell_not_full();
         if freed > 0 {
             // Relaxed: a statistic orders nothing.
             self.head[RECLAIMED].fetch_add(freed, Ordering::Relaxed);
@@ -337,6 +401,25 @@ mod tests {
         assert_eq!((places.held(), places.held_below_limit()), (1, 1));
         assert!(places.give_back(last));
         assert_eq!(places.held_below_limit(), 0);
+    }
+
+    /// Killed after it had freed a place and before it said so: until the next sweep, no longer.
+    #[test]
+    fn a_sweep_says_what_a_dead_owner_did_not() {
+        let places = PermitSlots::lay_out(&mut ObjectAllocator::of_process(false), 2, 2).unwrap();
+        let owner: u64 = 1 << 32;
+        let permits = [places.take(owner).unwrap(), places.take(owner).unwrap()];
+        assert_eq!(places.take_at_once(owner).unwrap_err(), Full::Taken);
+        let word = places.head[FULL].load(Ordering::Relaxed);
+        assert_eq!(word, places.rule());
+        let first = permits.into_iter().find(|permit| permit.place() == 0).unwrap();
+        assert!(places.give_back(first));
+        places.head[FULL].store(word, Ordering::Relaxed);
+        // Behind the place that is free, where nobody looks without asking.
+        hint::found(0);
+        assert_eq!(places.take_at_once(owner).unwrap_err(), Full::Taken);
+        assert_eq!(places.sweep(|_| false), 0);
+        assert!(places.take_at_once(owner).is_ok());
     }
 
     #[test]

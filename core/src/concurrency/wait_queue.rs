@@ -192,7 +192,7 @@ impl Shared {
     #[inline(always)]
     pub(super) fn attempt(&self) -> Option<ConcurrencyPermit> {
         let owner = self.owners.join()?;
-        match self.places.take(owner) {
+        match self.places.take_at_once(owner) {
             Ok(permit) => Some(permit),
             Err(full) => self.attempt_again(owner, full).map(ConcurrencyPermit::together),
         }

@@ -1,2 +1,0 @@
-// The same objects as require('tidegate/koa').
-export * from './index.cjs';
