@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What most functions return is no response, and need not be asked.
-_PLAIN = frozenset((type(None), bool, int, float, str, bytes, tuple, list, dict))
+# What most functions return is no response, and need not be asked. (A tuple may begin with one.)
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes, list, dict))
 
 
 def decorate(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
@@ -47,7 +47,7 @@ def decorate_limited(
             if result.__class__ in _PLAIN:
                 permit.__exit__(None, None, None)
                 return result
-            return returned(permit, result)
+            return returned(permit, result, limited_async)
 
         return limited_async
 
@@ -62,7 +62,7 @@ def decorate_limited(
         if result.__class__ in _PLAIN:
             permit.__exit__(None, None, None)
             return result
-        return returned(permit, result)
+        return returned(permit, result, limited)
 
     return limited
 
@@ -96,6 +96,6 @@ def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -
         if result.__class__ in _PLAIN:
             permit.result(result)
             return result
-        return returned(permit, result)
+        return returned(permit, result, guarded)
 
     return guarded

@@ -1,4 +1,4 @@
-"""A permit that is held until an answer is sent, for what Starlette sends after its route has returned."""
+"""A permit that is held until an answer is sent, for what frameworks send after a route has returned."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Protocol
 
+from . import _flask_body
 from ._outcome import ENDS
 from ._tidegate import Permit
 
@@ -27,10 +28,14 @@ class Held(Protocol):
         """Reports the end of the call."""
 
 
-def returned(permit: Held, result: Any) -> Any:
-    """Reports a call that has returned, or leaves that to the end of the answer; gives what stands for the result."""
+def returned(permit: Held, result: Any, guarded: Any) -> Any:
+    """Reports a call of ``guarded`` that has returned, or leaves that to the end of the answer; gives what stands for
+    the result.
+    """
     if is_sent_later(result):
         return _hold(permit, result)
+    if _flask_body.is_streamed(result, guarded):
+        return _flask_body.hold(_Call(permit, result), result)
     _end(permit, result)
     return result
 
@@ -41,8 +46,8 @@ def raised(permit: Held, error: BaseException) -> None:
 
 
 def is_sent_later(result: Any) -> bool:
-    """Whether it is a response that makes its body as it is sent: a stream, a file, or one that sends in a way of its
-    own. A plain one has its body already.
+    """Whether it is a response of Starlette's that makes its body as it is sent: a stream, a file, or one that sends in
+    a way of its own. A plain one has its body already.
     """
     kind: Any = getattr(sys.modules.get("starlette.responses"), "Response", None)
     return kind is not None and isinstance(result, kind) and type(result).__call__ is not kind.__call__

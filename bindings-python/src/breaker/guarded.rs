@@ -11,14 +11,24 @@ use crate::python::{self, Function};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyIterator, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 static RETURNED: Function = Function::new("tidegate._sent", "returned");
 
-/// Whether it may be a response of Starlette's, which may be sent later: what all of those have.
-fn may_be_sent_later(result: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(python::is_foreign(result) && result.hasattr(intern!(result.py(), "init_headers"))?)
+static IS_STREAMED: Function = Function::new("tidegate._flask_body", "is_streamed");
+
+/// Whether it may be a response, which may be sent later: what all of Starlette's and of Werkzeug's have, or what
+/// Flask makes one of.
+fn may_be_sent_later(result: &Bound<'_, PyAny>, guarded: &Bound<'_, Guarded>) -> PyResult<bool> {
+    let py = result.py();
+    let first = result.cast::<PyTuple>().ok().and_then(|several| several.get_item(0).ok());
+    let body = first.as_ref().unwrap_or(result);
+    if body.cast::<PyIterator>().is_ok() {
+        return IS_STREAMED.call(py, (result, guarded))?.is_truthy();
+    }
+    let has = |name| body.hasattr(name);
+    Ok(python::is_foreign(body) && (has(intern!(py, "init_headers"))? || has(intern!(py, "call_on_close"))?))
 }
 
 /// A function that runs under a circuit breaker.
@@ -40,15 +50,17 @@ impl Guarded {
 
     #[pyo3(signature = (*args, **kwargs))]
     fn __call__<'py>(
-        &self,
+        slf: &Bound<'py, Self>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, breaker) = (args.py(), self.breaker.get());
+        let (py, own) = (args.py(), slf.get());
+        let breaker = own.breaker.get();
         let permit = breaker.admit(py)?;
-        match python::call(self.func.bind(py), args, kwargs) {
-            Ok(result) if may_be_sent_later(&result)? => {
-                RETURNED.call(py, (Permit::new(self.breaker.clone_ref(py), permit), &result))
+        match python::call(own.func.bind(py), args, kwargs) {
+            // One that raises when it is asked is judged like others.
+            Ok(result) if may_be_sent_later(&result, slf).unwrap_or(false) => {
+                RETURNED.call(py, (Permit::new(own.breaker.clone_ref(py), permit), &result, slf))
             }
             Ok(result) => breaker.returned(permit, result),
             Err(error) => {
