@@ -417,6 +417,17 @@ def test_costs_that_are_no_whole_numbers(wall: ManualClock) -> None:
         assert limiter.hit(limit, cost=0.2) and not limiter.hit(limit, cost=0.2)  # type: ignore[arg-type]
 
 
+def test_no_end_is_told_beyond_the_window() -> None:
+    storage = storage_from_string("tidegate://")
+    for length in (60, 3600, 86_400, 30 * 86_400):
+        limiter, limit = FixedWindowRateLimiter(storage), limits.RateLimitItemPerSecond(2, length)
+        for who in range(20):
+            assert limiter.hit(limit, str(who))
+            latest = time.time() + length
+            told = limiter.get_window_stats(limit, str(who)).reset_time
+            assert latest - length * 2**-13 - 1 < told <= latest + 0.01, (length, who)
+
+
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 @pytest.mark.parametrize("begin", [1_700_000_000.0, 0.0, -1e9, -5_364_662_400.0, -150.0])
 def test_a_clock_that_follows_time(strategy: str, begin: float, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,8 @@ class _Tables:
         # For how many keys others have made the tables of a named scope, where that is kept.
         self._kept = self._check_declared()
         self._tables: dict[Any, Any] = {}
+        # By how many seconds windows of a length end late at most, as far as it was seen.
+        self._late: dict[float, float] = {}
         # On a clock that tests move, windows end in time.
         self.ends = None if clock is None else Ends(clock, self._max_keys)
 
@@ -232,7 +234,11 @@ class _Tables:
         """Counts in the key's fixed window, and says how many there are."""
         table = self.counter(expiry)
         if self.ends is None:
-            return table.hit(key, amount)[0]
+            count, left = table.hit(key, amount)
+            if left - expiry > self._late.get(expiry, 0.0):
+                # A window has begun, which ends on a tick behind its time.
+                self._late[expiry] = left - expiry
+            return count
         return self.ends.counted(key, expiry, table, lambda table: table.hit(key, amount)[0])
 
     def counters(self, key: str) -> Iterator[tuple[float, RateLimiter]]:
@@ -245,10 +251,12 @@ class _Tables:
                 yield about[0], table
 
     def left_of(self, key: str) -> Iterator[float]:
-        """What is left of the key's fixed windows."""
+        """What is left of the key's fixed windows: no more than of one that began with its first hit."""
         for expiry, table in self.counters(key):
             left = None if self.ends is None else self.ends.left(key, expiry)
-            yield table.peek(key).reset_after if left is None else left
+            if left is None:
+                left = min(expiry, max(0.0, table.peek(key).reset_after - self._late.get(expiry, 0.0)))
+            yield left
 
     def logs(self) -> list[RateLimiter]:
         self._follow()
