@@ -1545,7 +1545,7 @@ export class Gate {
 
 /**
  * A gate's answer to a call, and what the call holds: `finish()`, or `using admission = gate.enter(…)`, which says that
- * it was done. One that is forgotten is lost until its gate is collected, its thread ends or its process dies.
+ * it was done. What one that is forgotten holds comes back when it is collected, and the log says so once.
  */
 export class Admission {
   private constructor();

@@ -3,32 +3,38 @@
 
 const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, pathOf, route, user } = require('../http/keys.cjs');
-const { Gate, Plan, ask, readOptions, refuse, respond } = require('../http/middleware.cjs');
+const { HttpLimiter, Plan, ask, readGate, readOptions, refuse, respond } = require('../http/middleware.cjs');
 const { breakOff, isOver } = require('../http/over.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
 const { answerLater, begun, sendValue, silence, watch } = require('../http/refused.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 function rateLimit(options) {
-  const { gate: settings, limits, entrance, isExempt, onRefused } = readOptions(options, 'rateLimit');
-  if (limits.length === 0 && entrance === undefined) {
+  const read = readOptions(options, 'rateLimit');
+  if (read.limits.length === 0 && read.entrance === undefined) {
     const needed = "a rate such as '100/minute', or limits, concurrency, a backlog or a shedder";
     throw check.valueError(`rateLimit needs ${needed}`);
   }
-  const gate = new Gate(settings);
+  return middleware(read);
+}
+
+const admit = (gate, options = {}) => middleware(readGate(gate, options, 'admit'));
+
+function middleware({ limiter: settings, limits, entrance, isExempt, onRefused }) {
+  const limiter = new HttpLimiter(settings);
   const plan = new Plan(limits);
 
   return function tidegate(request, response, next) {
     const go = handOver(next, request, response);
     if (isExempt(request)) return void go();
-    const exchange = gate.exchange(request, response, response);
+    const exchange = limiter.exchange(request, response, response);
     const decided = (refusal) => {
       if (refusal === undefined) go();
       else if (exchange.answered) tooLate(response, go, refusal);
       else if (onRefused === undefined) refuse(exchange, refusal);
       else refuseBy(onRefused, exchange, go, refusal);
     };
-    ask(gate, plan, exchange, entrance, decided, go);
+    ask(limiter, plan, exchange, entrance, decided, go);
     return undefined;
   };
 }
@@ -111,4 +117,4 @@ function refuseBy(onRefused, { request, response }, go, refusal) {
   }
 }
 
-module.exports = { clientIp, firstOf, header, rateLimit, route, user };
+module.exports = { admit, clientIp, firstOf, header, rateLimit, route, user };

@@ -1,5 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { GateOptions, LimitOptions, Limits, Rate, Refusal, RequestsOptions } from '../http/types.js';
+import type { Admission, Gate } from '../index.js';
+import type {
+  GateRequestOptions,
+  HttpOptions,
+  LimitOptions,
+  Limits,
+  Rate,
+  Refusal,
+  RequestsOptions,
+  TellingOptions,
+} from '../http/types.js';
 
 export * from '../http/types.js';
 
@@ -7,7 +17,7 @@ export type Next = (error?: unknown) => void;
 /** Middleware for Express, Connect, Polka, or Node's own server. */
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: Next) => void;
 
-export interface CommonOptions extends GateOptions, RequestsOptions {
+export interface AnsweringOptions {
   /**
    * Answers a refused request by `response`, by `next` or by what it returns (text and bytes as they are, streams and
    * a `Response` by their parts, all else as JSON), in place of the problem body; status and headers are already set. What takes longer than a second is for a
@@ -18,7 +28,9 @@ export interface CommonOptions extends GateOptions, RequestsOptions {
    */
   onRefused?: (request: any, response: any, next: Next, refusal: Refusal) => unknown;
 }
-export type RateLimitOptions = CommonOptions &
+export type RateLimitOptions = HttpOptions &
+  RequestsOptions &
+  AnsweringOptions &
   (
     | ({ rate: Rate } & LimitOptions)
     | { limits: Limits }
@@ -39,3 +51,25 @@ export type RateLimitOptions = CommonOptions &
  * @throws TypeError | RangeError for options outside what is allowed
  */
 export function rateLimit(options: Rate | RateLimitOptions): Middleware;
+
+export type AdmitOptions = GateRequestOptions & TellingOptions & AnsweringOptions & Pick<RequestsOptions, 'exempt'>;
+
+/**
+ * Middleware that asks a gate, and refuses as it says: 403 by its access list, 504 by the deadline, 503 by the shedder,
+ * the queue, a circuit or the concurrency limit, 429 by a limit; with Retry-After, the RateLimit headers of the gate's
+ * limits, and a problem body that names the part. OPTIONS requests pass. A request asks a gate once, wherever that
+ * stands. Handlers find what it said at `request.admission`: its permit is held until the answer is out, or, where the
+ * client has gone, until the handler ends its answer (ten seconds at most); the answer's status is the outcome.
+ *
+ * `next` gets an error as that of `rateLimit`.
+ *
+ * @throws TypeError | RangeError for options outside what is allowed, and names that the gate does not have
+ */
+export function admit(gate: Gate, options?: AdmitOptions): Middleware;
+
+declare module 'http' {
+  interface IncomingMessage {
+    /** What the gate said that was asked last for this request; undefined where none was, as for an exempt path. */
+    admission?: Admission;
+  }
+}

@@ -37,8 +37,21 @@ function constraintsOf({ constraints = {} }) {
   return inspect(constraints, { sorted: true, depth: null, breakLength: Infinity });
 }
 
-/** Contexts that have registered the plugin. */
-const limited = new WeakSet();
+const isSettings = (own) => typeof own === 'object' && own !== null && typeof own.check !== 'function';
+
+/** What a route's config says of its limits, and of the gate. */
+function wordsOf({ config }) {
+  const own = config?.tidegate;
+  if (!isSettings(own)) return { limits: own, gate: own === false ? false : undefined };
+  const { gate, ...limits } = own;
+  return { limits: Object.keys(limits).length === 0 ? undefined : limits, gate };
+}
+
+/** Of each plugin, by what a route's config says for it: its name, and the contexts that have registered it. */
+const PLUGINS = {
+  limits: { plugin: 'tidegate/fastify', contexts: new WeakSet() },
+  gate: { plugin: "admit of 'tidegate/fastify'", contexts: new WeakSet() },
+};
 
 /**
  * The context `fastify` registers the plugin: gives the routes that it has by now.
@@ -46,15 +59,16 @@ const limited = new WeakSet();
  * A context has the hooks that were there when it was made, and no later ones: routes of one that was registered before
  * would be served without the limits that they ask for, so that is an error.
  */
-function routesOf(fastify) {
+function routesOf(fastify, option) {
+  const { plugin, contexts: limited } = PLUGINS[option];
   const isFirst = !limited.has(fastify);
   limited.add(fastify);
   const heard = [...prototypesOf(fastify)].flatMap((one) => routes.get(one) ?? []);
   for (const { context, options, method, url } of isFirst ? heard : []) {
-    if (!asksForLimits(options) || isLimited(context, fastify)) continue;
+    if (!asks(options, option) || isLimited(context, fastify, limited)) continue;
     throw check.valueError(
       `config.tidegate of ${[method].flat()} ${url}: the plugin of this route was registered before ` +
-        'tidegate/fastify, whose limits it does not have; register tidegate/fastify first',
+        `${plugin}, whose limits it does not have; register ${plugin} first`,
     );
   }
   return heard
@@ -64,15 +78,17 @@ function routesOf(fastify) {
 
 /** A route that asks for limits in a context that nobody limits would be served without them: that is an error. */
 function checkLimited({ context, options, method, url }) {
-  if (!asksForLimits(options) || [...prototypesOf(context)].some((one) => limited.has(one))) return;
-  throw check.valueError(
-    `config.tidegate of ${[method].flat()} ${url}: tidegate/fastify is not registered in the context of this route ` +
-      'or one around it, so nothing limits it; register it there, above the route (a plugin that does it for others ' +
-      'needs fastify-plugin)',
-  );
+  for (const [option, { plugin, contexts }] of Object.entries(PLUGINS)) {
+    if (!asks(options, option) || [...prototypesOf(context)].some((one) => contexts.has(one))) continue;
+    throw check.valueError(
+      `config.tidegate of ${[method].flat()} ${url}: ${plugin} is not registered in the context of this ` +
+        'route or one around it, so nothing limits it; register it there, above the route (a plugin that does it for ' +
+        'others needs fastify-plugin)',
+    );
+  }
 }
 
-const asksForLimits = ({ config }) => ![undefined, false].includes(config?.tidegate);
+const asks = (options, option) => ![undefined, false].includes(wordsOf(options)[option]);
 
 /** A context's prototype is the one around it. */
 function* prototypesOf(context) {
@@ -80,7 +96,7 @@ function* prototypesOf(context) {
 }
 
 /** Whether limits hold in `context`: its own, those of one between it and `fastify`, or it is none of `fastify`'s. */
-function isLimited(context, fastify) {
+function isLimited(context, fastify, limited) {
   for (const one of prototypesOf(context)) {
     if (one === fastify) return context === fastify;
     if (limited.has(one)) return true;
@@ -88,4 +104,4 @@ function isLimited(context, fastify) {
   return true;
 }
 
-module.exports = { markConstraints, routesOf };
+module.exports = { isSettings, markConstraints, routesOf, wordsOf };

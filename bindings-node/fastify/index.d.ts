@@ -1,5 +1,16 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { GateOptions, LimitOptions, Limits, Partition, Rate, Refusal, RequestsOptions } from '../http/types.js';
+import type { Admission, Gate } from '../index.js';
+import type {
+  GateRequestOptions,
+  HttpOptions,
+  LimitOptions,
+  Limits,
+  Partition,
+  Rate,
+  Refusal,
+  RequestsOptions,
+  TellingOptions,
+} from '../http/types.js';
 
 export * from '../http/types.js';
 
@@ -13,9 +24,23 @@ export type RouteLimits = false | Rate | (RoutePart & (({ rate?: Rate } & LimitO
 export interface RoutePart {
   /** Where its requests belong among the limiter's partitions, in place of the plugin's `partition`. */
   partition?: Partition;
+  /** How it asks the gate of `admit`, in place of what the plugin says; `false`: not at all. */
+  gate?: false | GateRequestOptions;
 }
 
-export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
+export type TidegateFastifyOptions = HttpOptions &
+  RequestsOptions &
+  DecidingOptions &
+  (({ rate?: Rate } & LimitOptions) | { limits: Limits });
+
+/** The gate, and how routes ask it. */
+export type AdmitOptions = { gate: Gate } & GateRequestOptions &
+  TellingOptions &
+  DecidingOptions &
+  Pick<RequestsOptions, 'exempt'>;
+
+/** When and how a request is refused. */
+export interface DecidingOptions {
   /** When it decides, default `'onRequest'`; `'preHandler'` to key by a user whom an earlier hook has authenticated. */
   hook?: 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler';
   /**
@@ -27,12 +52,16 @@ export type TidegateFastifyOptions = GateOptions & RequestsOptions & {
    * answer has begun, which is cut off.
    */
   onRefused?: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
-} & (({ rate?: Rate } & LimitOptions) | { limits: Limits });
+}
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Limits of this route. */
+    /** Limits of this route, and how it asks the gate. */
     tidegate?: RouteLimits;
+  }
+  interface FastifyRequest {
+    /** What the gate of `admit` said; undefined where none was asked, as for an exempt path. */
+    admission?: Admission;
   }
 }
 
@@ -47,3 +76,10 @@ declare module 'fastify' {
  */
 declare const tidegate: FastifyPluginAsync<TidegateFastifyOptions>;
 export default tidegate;
+
+/**
+ * `app.register(admit, { gate, key: { client: 'ip' } })`: asks the gate on every route of the instance, and refuses as
+ * the middleware of tidegate/express does. Where and how to register it, and what a route's `config.tidegate` (its
+ * `gate`) does where it is wrong, is as with the other plugin.
+ */
+export const admit: FastifyPluginAsync<AdmitOptions>;

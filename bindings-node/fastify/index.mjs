@@ -2,4 +2,4 @@
 import tidegate from './index.cjs';
 
 export default tidegate;
-export const { clientIp, firstOf, header, route, user } = tidegate;
+export const { admit, clientIp, firstOf, header, route, user } = tidegate;

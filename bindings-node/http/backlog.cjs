@@ -3,7 +3,7 @@
 
 const check = require('../lib/check.cjs');
 const { QueueClosedError, QueueFullError } = require('../lib/errors.cjs');
-const { overload } = require('./gate.cjs');
+const { overload } = require('./limiter.cjs');
 
 class Backlog {
   #queue;

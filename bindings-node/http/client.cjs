@@ -28,6 +28,11 @@ class Clients {
     return (socket[this.#cached] ??= this.#told(this.#addresses.key(socket.remoteAddress), socket));
   }
 
+  /** The client's address, `undefined` where it has none. */
+  address(request, peer) {
+    return this.#addresses.address(...this.#seen(request, peer));
+  }
+
   /** Who has no address shares a key with all who have none: said once. A client that is gone has none either. */
   #told(key, socket) {
     if (key === '' && socket?.destroyed === false && !this.#isTold) {
@@ -44,7 +49,7 @@ class Clients {
   /** What the lists say: 'limit', 'allow' or 'deny'. A key that is listed counts for more than any address. */
   verdict({ request, peer }, charges) {
     if (this.#lists === undefined) return 'limit';
-    const address = this.#addresses.address(...this.#seen(request, peer));
+    const address = this.address(request, peer);
     const byAddress = this.#lists.verdict(address);
     const byKey = charges
       .filter(({ key }) => key !== undefined)

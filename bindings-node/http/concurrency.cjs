@@ -1,70 +1,15 @@
 'use strict';
-// A cap on the requests under way: each holds a permit until its answer is out, or its connection is gone and its
-// handler has ended.
+// A cap on the requests under way: each holds a permit until it has ended (held.cjs).
 
 const { ConcurrencyLimitError, ConcurrencyLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { acquireUnless, verifyPartition } = require('../lib/concurrency.cjs');
-const { reportAnswer, reportStatus } = require('../lib/outcome.cjs');
+const { reportOutcome } = require('../lib/outcome.cjs');
 const { isPromise } = require('../lib/promise.cjs');
-const { overload } = require('./gate.cjs');
+const { overload } = require('./limiter.cjs');
 const { declare } = require('./declare.cjs');
+const { hold } = require('./held.cjs');
 const { isOver, whenOver } = require('./over.cjs');
-const { heed, isTornDown } = require('./torn.cjs');
-
-/** For so long a handler may be at work whose client has gone: it may have stopped. Tests wait less. */
-const alone = { mostMs: 10_000 };
-
-/** What a handler calls when it answers, or gives up: of the response, and of a stream of HTTP/2. */
-const SPOKEN = ['writeHead', 'flushHeaders', 'write', 'end', 'destroy'];
-const SPOKEN_RAW = ['respond', 'respondWithFD', 'respondWithFile', 'write', 'end', 'close', 'destroy'];
-const GIVEN_UP = ['close', 'destroy'];
-
-function* methodsOf(response) {
-  for (const name of SPOKEN) yield [response, name];
-  if (response.stream !== undefined) for (const name of SPOKEN_RAW) yield [response.stream, name];
-}
-
-/**
- * The answer is out, or its client has gone. A handler that has not begun to answer is still at work then: without its
- * permit others would be let in to the workers that it has, and a server that comes too late for all would never learn
- * how late.
- */
-function ended(permit, response) {
-  if (response.headersSent || response.writableEnded === true) return void reportAnswer(permit, response);
-  if (isTornDown(response)) return void permit.ignore();
-  const spoken = [...methodsOf(response)]
-    .filter(([object, name]) => typeof object[name] === 'function')
-    .map(([object, name]) => ({ object, name, method: object[name], isOwn: Object.hasOwn(object, name) }));
-  const over = (report) => {
-    clearTimeout(timer);
-    response.off('pipe', piped);
-    for (const { object, name, method, isOwn } of spoken) {
-      if (isOwn) object[name] = method;
-      else delete object[name];
-    }
-    report();
-  };
-  // What is piped into it is its answer, of which nothing may come any more.
-  const piped = () => over(() => reportStatus(permit, response.statusCode));
-  const timer = setTimeout(() => over(() => permit.ignore()), alone.mostMs).unref();
-  response.once('pipe', piped);
-  for (const { object, name } of spoken) {
-    object[name] = (...given) => {
-      over(() => {
-        if (GIVEN_UP.includes(name)) permit.ignore();
-        else reportStatus(permit, statusIn(name, given[0]) ?? response.statusCode);
-      });
-      return object[name](...given);
-    };
-  }
-}
-
-/** Of what begins an answer: the status that it is given. */
-function statusIn(name, given) {
-  if (name === 'writeHead') return Number(given);
-  return name.startsWith('respond') ? given?.[':status'] : undefined;
-}
 
 /** The requests of one server that ask for a permit of a limiter, which others may have as well. */
 class Entrance {
@@ -107,8 +52,7 @@ class Entrance {
       if (isOver(request, response)) throw new ConcurrencyLimitError();
       permit = await this.#acquire(request, response, partition ?? undefined);
       if (permit === null || isOver(request, response)) throw new ConcurrencyLimitError();
-      heed(request, response);
-      whenOver(request, response, () => ended(permit, response));
+      hold(request, response, (outcome) => reportOutcome(permit, outcome));
       return undefined;
     } catch (error) {
       permit?.release();
@@ -159,4 +103,4 @@ function entranceOf(value, partition, place) {
   return new Entrance(declare(make, { ...place, ...value }, 'concurrency limiter'), partition);
 }
 
-module.exports = { alone, entranceOf };
+module.exports = { entranceOf };

@@ -8,6 +8,8 @@ const { isNobody } = require('./keys.cjs');
 
 /** On the object that stands for one request: what it has been charged for, so that nobody charges it again. */
 const CHARGED = Symbol('tidegate.charged');
+/** On the same: by which gates it was let in, outermost first. */
+const ADMISSIONS = Symbol('tidegate.admissions');
 
 class Exchange {
   #clients;
@@ -15,6 +17,8 @@ class Exchange {
 
   /** Where it belongs in a concurrency limit, by its route's word. */
   partition = undefined;
+  /** Whether somebody tells when it is over: not of a call without HTTP. */
+  isHeard = true;
 
   /**
    * @param clients who knows clients by their requests
@@ -43,12 +47,28 @@ class Exchange {
     this.#clientKey = key;
   }
 
+  /** The client's address, `undefined` where it has none. */
+  get address() {
+    return this.#clients.address(this.request, this.peer);
+  }
+
   get charged() {
     return this.identity[CHARGED];
   }
 
   set charged(charges) {
     this.identity[CHARGED] = charges;
+  }
+
+  /** Whether this gate has let the request in before. */
+  isAdmittedBy(gate) {
+    return this.identity[ADMISSIONS]?.some((admission) => admission.gate === gate) === true;
+  }
+
+  /** A gate lets the request in: handlers find it at the request. */
+  admittedBy(admission) {
+    (this.identity[ADMISSIONS] ??= []).push(admission);
+    if (typeof this.request === 'object' && this.request !== null) this.request.admission = admission;
   }
 
   /** The request is refused: what it was charged so far comes back. */
@@ -61,7 +81,7 @@ class Exchange {
 
   /** Node's own request, which has the socket and the headers as they came. */
   get rawRequest() {
-    return this.request?.raw ?? this.request;
+    return this.request?.raw ?? this.request?.req ?? this.request;
   }
 
   /** Node's own response. */
@@ -80,6 +100,11 @@ class Exchange {
     if (this.answered) return;
     if (typeof response?.setHeader === 'function') response.setHeader(name, value);
     else if (typeof response?.header === 'function') response.header(name, value);
+  }
+
+  /** What the gate that was asked last for this request says of it. */
+  static admissionOf(identity) {
+    return identity?.[ADMISSIONS]?.at(-1);
   }
 
   /** A key that a function gave: text, bytes or a number; `undefined` where it named nobody. */

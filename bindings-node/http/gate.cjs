@@ -1,216 +1,213 @@
 'use strict';
-// Decides a request: whom it is charged to, all its limits or none, what the client is told, what comes back later.
+// A gate before requests: what of a request it is asked with, what the client is told, and the end of what is held.
 
+const { Deadline, Gate, RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { sleep } = require('../lib/clock.cjs');
-const { decideEach } = require('../lib/limit_set.cjs');
-const { Charge, giveBackAll, nameApart } = require('./charge.cjs');
-const { Clients } = require('./client.cjs');
-const { Exchange } = require('./exchange.cjs');
-const { Presenter } = require('./presenter.cjs');
-const { abandon, asError, isPromise } = require('../lib/promise.cjs');
+const { modeOf, errorOfAdmission, verifyDependencies } = require('../lib/gate.cjs');
+const { keyOf } = require('../lib/key.cjs');
+const { askEach, isPromise } = require('../lib/promise.cjs');
+const { priorityOf } = require('../lib/shed.cjs');
+const { nameApart } = require('./charge.cjs');
+const { hold } = require('./held.cjs');
+const { Limit } = require('./limit.cjs');
+const { Refusal } = require('./limiter.cjs');
+const { isOver } = require('./over.cjs');
 const { retryAfterSeconds } = require('./problem.cjs');
-const { refundLater } = require('./refund.cjs');
+const { perRequest } = require('./routes.cjs');
 
-const OPTIONS = ['headers', 'legacyHeaders', 'jitter', 'client', 'allow', 'deny'];
+/** What a request is asked for with, which a route may say otherwise. */
+const ASKING = ['key', 'priority', 'cost', 'deadline', 'dependencies', 'user'];
+const MOST_TOKENS = 0xffff_ffff;
 
-/** Of the refusal of an overload: the error that it stands for. */
-let errorOf;
-
-/**
- * Why a request is refused. `policies` are the names of the limits that refused it; none where a deny list or an
- * overload did.
- */
-class Refusal {
-  #message;
-  #isTold;
-  #error;
-
-  /**
-   * @param message who refused what, or what makes that text once somebody reads it
-   * @param isTold whether the client may read it: not where no headers tell it the quota
-   * @param error of an overload: the error that it stands for
-   */
-  constructor(policies, retryAfterMs, retryAfter, message, { overloaded = false, isTold = false, error } = {}) {
-    this.#message = message;
-    this.#isTold = isTold;
-    this.#error = error;
-    this.policies = policies;
-    /** ms until the same request could pass, `Infinity` for never. */
-    this.retryAfterMs = retryAfterMs;
-    /** Whole seconds for Retry-After; undefined where waiting does not help. */
-    this.retryAfter = retryAfter;
-    /** Whether too many requests are under way. */
-    this.overloaded = overloaded;
+/** The limits of the gate, each with the key that it is asked with. */
+function limitsOf(gate, key) {
+  const members = Object.entries(gate.limits?.members ?? {});
+  const keyed = members.filter(([, limit]) => limit instanceof RateLimiter).map(([name]) => name);
+  let keys = {};
+  if (key !== undefined) {
+    if (keyed.length === 0) throw check.valueError(`key: no limit of the gate '${gate.name}' is one per key`);
+    const isByName = typeof key === 'object' && key !== null;
+    keys = isByName ? check.options(key, 'key', keyed) : Object.fromEntries(keyed.map((name) => [name, key]));
   }
-
-  /** Who refused what, by which quota: 'limiter "client" (100/min) refused 1 token'. */
-  get message() {
-    return typeof this.#message === 'string' ? this.#message : (this.#message = this.#message());
-  }
-
-  static {
-    errorOf = (self) => self.#error;
-  }
-
-  /** The same for the problem body; undefined where it is the service's own business. */
-  get detail() {
-    return this.#isTold ? this.message : undefined;
-  }
+  return members.map(([name, limit]) => new Limit(limit, { name, key: keys[name] }));
 }
 
-/** The refusal of a request for which there is no room. It was not served, so it is not charged. */
-function overload(exchange, error, retryAfterMs = error.retryAfterMs) {
-  exchange.uncharge();
-  const retryAfter = retryAfterSeconds(retryAfterMs);
-  exchange.setHeader('Retry-After', String(retryAfter));
-  return new Refusal([], retryAfterMs, retryAfter, error.message, { overloaded: true, error });
+/** Reads a cost that is known now. */
+function fixedCost(limits) {
+  const most = Math.min(MOST_TOKENS, ...limits.map(({ source }) => source.quota.burst));
+  return (cost, name) => check.whole(cost, `${name} (at most the burst, or no request could pass)`, 1, most);
 }
 
-class Gate {
-  #clients;
+/** What gives the deadline of a request: its headers, unless it is said otherwise. */
+function deadlineOf(given) {
+  if (typeof given === 'function') return ({ request, context }) => given(request, context);
+  if (given === false) return () => undefined;
+  if (given !== true && (given === null || typeof given !== 'object')) {
+    const allowed = 'true, false, { names, maxMs } or a function of the request';
+    throw check.typeError(`deadline must be ${allowed}, got ${check.show(given)}`);
+  }
+  const options = given === true ? {} : check.options(given, 'deadline', ['names', 'maxMs']);
+  Deadline.fromHeaders({}, options);
+  return ({ rawRequest, isHeard }) => (isHeard ? Deadline.fromHeaders(rawRequest.headers, options) : undefined);
+}
+
+class GateEntrance {
+  #gate;
   #presenter;
+  #given;
+  #limits;
+  /** Of what is asked: functions of the exchange. */
+  #asks;
+  #isCostChecked;
+  #isDryRun;
+  #hasList;
+  #shedder;
 
-  constructor(options = {}) {
-    this.#clients = new Clients(options);
-    this.#presenter = new Presenter(options);
+  /**
+   * @param given what requests are asked with, of ASKING
+   * @param presenter who tells clients of the gate's limits
+   */
+  constructor(gate, given, presenter) {
+    if (!(gate instanceof Gate)) throw check.typeError(`gate must be a Gate, got ${check.show(gate)}`);
+    this.#gate = gate;
+    this.#presenter = presenter;
+    this.#given = given;
+    const { key, priority = 'normal', cost = 1, deadline = true, dependencies = [], user } = given;
+    this.#limits = limitsOf(gate, key);
+    if (user !== undefined) {
+      if (gate.shedder === undefined)
+        throw check.valueError('user: it is whose level a shedder asks; give the gate one');
+      check.callable(user, 'user');
+    }
+    const verified = (names) => (verifyDependencies(gate, names), names);
+    this.#asks = [
+      perRequest(priority, 'priority', (value) => (priorityOf(value), value)),
+      perRequest(cost, 'cost', fixedCost(this.#limits)),
+      perRequest(dependencies, 'dependencies', verified),
+      deadlineOf(deadline),
+      ({ request, context }) => user?.(request, context),
+      ...this.#limits.map((limit) => (exchange) => limit.ask(exchange)),
+    ];
+    this.#isCostChecked = typeof cost === 'function';
+    const { isDryRun, hasList } = modeOf(gate);
+    this.#isDryRun = isDryRun;
+    this.#hasList = hasList;
+    this.#shedder = gate.shedder;
+    this.#shedder?.watch();
   }
 
-  exchange(request, response, context, identity, peer) {
-    return new Exchange(this.#clients, request, response, context, identity, peer);
-  }
-
-  /** Whether a trusted proxy's word counts, which stands in a request's headers. */
-  get readsHeaders() {
-    return this.#clients.readsHeaders;
-  }
-
-  /** The client of a request, as the key `ip` has it. */
-  clientKey(request, peer) {
-    return this.#clients.key(request, peer);
+  /** The same gate, asked as a route says; what it does not say is as here. */
+  with(own) {
+    return new GateEntrance(this.#gate, { ...this.#given, ...own }, this.#presenter);
   }
 
   /**
-   * An error of any function of the application is thrown, or the promise rejects with it: then nothing is charged.
+   * An error of any function of the application is thrown, or the promise rejects with it: then nothing is taken.
    *
-   * @returns {Refusal | undefined | Promise<Refusal | undefined>} `undefined`: admitted; the promise only where a key,
-   *   cost, tier, rate or skip function gives one, or a leaky bucket paces
+   * @returns {Refusal | undefined | Promise<Refusal | undefined>} `undefined`: admitted; a promise only where a
+   *   function gives one, or a leaky bucket paces
    */
-  admit(plan, exchange) {
-    const before = exchange.charged;
-    // Another guard, or the middleware in front of it, has decided these for the same request.
-    const limits =
-      before === undefined
-        ? plan.limits
-        : plan.limits.filter((limit) => !before.some((charge) => charge.limit.origin === limit));
-    const asked = [];
-    try {
-      let pending = false;
-      for (const limit of limits) {
-        const charge = limit.ask(exchange);
-        asked.push(charge);
-        pending ||= isPromise(charge);
-      }
-      if (!pending) return this.#decide(plan, charged(asked), before, exchange);
-    } catch (error) {
-      // Those that were asked before the one that threw may still reject.
-      abandon(asked);
-      throw asError(error);
-    }
-    return Promise.all(asked)
-      .then((charges) => this.#decide(plan, charged(charges), before, exchange))
-      .catch((error) => {
-        throw asError(error);
-      });
+  enter(exchange) {
+    if (exchange.isAdmittedBy(this.#gate)) return undefined;
+    const asked = askEach(this.#asks, (ask) => ask(exchange));
+    return asked.some(isPromise)
+      ? Promise.all(asked).then((known) => this.#decide(exchange, known))
+      : this.#decide(exchange, asked);
   }
 
-  /** All or nothing, with what was charged `before` by another middleware or guard of the same request. */
-  #decide(plan, charges, before, exchange) {
-    const listed = this.#clients.verdict(exchange, charges);
-    if (listed === 'deny') {
-      exchange.uncharge();
-      return new Refusal([], Infinity, undefined, 'a deny list refused the client');
-    }
-    if (listed === 'allow' || charges.length === 0) return undefined;
-    const denied = this.#charge(plan, charges);
+  close() {}
+
+  #decide(exchange, [priority, asked, dependencies, deadline, user, ...charges]) {
+    const { rawRequest, rawResponse } = exchange;
+    // Whoever has gone while a function was asked would hold what nobody gives back.
+    if (exchange.isHeard && isOver(rawRequest, rawResponse)) return gone(exchange);
+    const cost = this.#isCostChecked ? this.#costOf(asked) : (asked ?? 1);
+    const admission = this.#gate.admit(this.#request(exchange, priority, cost, dependencies, deadline, user, charges));
+    if (!admission.allowed) return this.#refuse(exchange, admission, cost, charges);
     try {
-      for (const { limit, cost, tier, decision } of denied) {
-        // A fixed cost that setQuota has left above the burst.
-        if (decision.retryAfterMs === Infinity && limit.native) limit.checkPossible(cost, tier);
-      }
-      const all = before === undefined ? charges : [...before, ...charges];
-      if (all.length > 1) nameApart(all);
-      if (denied.length > 0) {
-        exchange.uncharge();
-        before?.forEach((charge) => charge.lookAgain());
-        const retryAfter = this.#presenter.present(all, denied, exchange);
-        const by = longest(denied);
-        const policies = denied.map(({ policyName }) => policyName);
-        const isTold = this.#presenter.tellsQuotas;
-        return new Refusal(policies, by.decision.retryAfterMs, retryAfter, () => by.refusal, { isTold });
-      }
-      this.#presenter.present(all, denied, exchange);
-      exchange.charged = all;
-      refundLater(charges, exchange);
+      // A WebSocket may be open for hours, and when other calls end nobody hears.
+      if (exchange.isHeard && rawRequest.upgrade !== true) {
+        hold(rawRequest, rawResponse, (outcome) => admission.finish(outcome));
+      } else admission.finish('cancelled');
+      this.#tell(exchange, admission, charges, exchange.charged);
+      exchange.admittedBy(admission);
     } catch (error) {
-      giveBackAll(charges);
+      admission.finish('cancelled');
       throw error;
     }
-    let delayMs = 0;
-    let clock;
-    for (const { decision, limit } of charges) {
-      if (decision.delayMs > delayMs) (({ delayMs } = decision), ({ clock } = limit));
-    }
-    return delayMs === 0 ? undefined : sleep(delayMs, clock).then(() => undefined);
+    if (admission.delayMs === 0) return undefined;
+    return sleep(admission.delayMs, this.#limits[0].clock).then(() => undefined);
   }
 
-  /** Takes all or nothing; gives the charges that were denied. */
-  #charge(plan, charges) {
-    const [{ cost }] = charges;
-    if (charges.length === 1) {
-      const [only] = charges;
-      return only.take().allowed ? [] : charges;
+  #costOf(given) {
+    check.whole(given, 'what a cost function returns');
+    for (const limit of this.#limits) limit.checkPossible(given);
+    return given;
+  }
+
+  #request(exchange, priority, cost, dependencies, deadline, user, charges) {
+    const request = { priority: priority ?? undefined, cost };
+    for (const { limit, key } of charges) if (limit.keyed) (request.keys ??= {})[limit.name] = key;
+    if (dependencies !== undefined && dependencies !== null) request.dependencies = dependencies;
+    if (deadline !== undefined && deadline !== null)
+      request[typeof deadline === 'number' ? 'deadlineMs' : 'deadline'] = deadline;
+    if (this.#hasList) request.address = exchange.address;
+    if (this.#shedder !== undefined) {
+      const isNobody = user === undefined || user === null || user === '';
+      request.level = this.#shedder.levelOf((isNobody ? exchange.clientKey : keyOf(user, 'user')) ?? '');
     }
-    const { set } = plan;
-    const whole = charges.length === plan.limits.length;
-    if (set === undefined || !whole || charges.some((charge) => charge.cost !== cost || charge.tier !== undefined)) {
-      return chargeOneByOne(charges);
+    return request;
+  }
+
+  /**
+   * Tells the client of the limits, where they were asked; a dry run tells nobody.
+   *
+   * @param before what the request was charged by others
+   * @returns the whole seconds of Retry-After where one of them refused
+   */
+  #tell(exchange, { allowed, kind, deniedBy, limit, retryAfterMs }, charges, before) {
+    if (limit === 0 || this.#isDryRun) return undefined;
+    const denied = [];
+    for (const charge of charges) {
+      const { source, keyed, name } = charge.limit;
+      const isDenied = !allowed && kind === 'limit' && deniedBy === name;
+      const now = keyed ? source.peek(charge.key) : source.peek();
+      charge.decided({ ...now, allowed: !isDenied, retryAfterMs: isDenied ? retryAfterMs : 0 }, false);
+      if (isDenied) denied.push(charge);
     }
-    const keys = charges.filter(({ limit }) => limit.keyed).map(({ key }) => key);
-    const { deniedBy, each } = decideEach(set, keys, cost);
-    charges.forEach((charge, index) => charge.decided(each[index], deniedBy === -1));
-    return deniedBy === -1 ? [] : [charges[deniedBy]];
+    const all = before === undefined ? charges : [...before, ...charges];
+    if (all.length > 1) nameApart(all);
+    if (allowed) exchange.charged = all;
+    return this.#presenter.present(all, denied, exchange);
+  }
+
+  #refuse(exchange, admission, cost, charges) {
+    const { kind, deniedBy, retryAfterMs } = admission;
+    const { charged: before } = exchange;
+    exchange.uncharge();
+    before?.forEach((charge) => charge.lookAgain());
+    let retryAfter = this.#tell(exchange, admission, charges, before);
+    if (retryAfter === undefined && kind !== 'access' && (kind !== 'deadline' || retryAfterMs > 0)) {
+      retryAfter = retryAfterSeconds(retryAfterMs);
+      exchange.setHeader('Retry-After', String(retryAfter));
+    }
+    let error;
+    const errorOf = () => (error ??= errorOfAdmission(this.#gate, admission, cost));
+    return new Refusal(kind === 'limit' ? [deniedBy] : [], retryAfterMs, retryAfter, () => errorOf().message, {
+      overloaded: !['limit', 'access'].includes(kind),
+      isTold: this.#presenter.tellsQuotas,
+      error: errorOf,
+      kind,
+      deniedBy,
+    });
   }
 }
 
-/**
- * What the limits of a plan have asked for: one that is skipped asks for nothing, one with a rate function perhaps for
- * several.
- */
-const charged = (asked) => (asked.every((one) => one instanceof Charge) ? asked : asked.flat().filter(Boolean));
-
-/** For limits that no LimitSet can hold: a thread's JavaScript lets nothing come between taking and giving back. */
-function chargeOneByOne(charges) {
-  try {
-    const denied = charges.filter((charge) => !charge.take().allowed);
-    if (denied.length > 0) giveBackAll(charges);
-    return denied;
-  } catch (error) {
-    giveBackAll(charges);
-    throw error;
-  }
+/** For nobody: the client hung up before the gate could be asked. */
+function gone(exchange) {
+  exchange.uncharge();
+  return new Refusal([], Infinity, undefined, 'the client has gone', { overloaded: true, kind: 'deadline' });
 }
 
-const longest = (denied) => denied.reduce((a, b) => (b.decision.retryAfterMs > a.decision.retryAfterMs ? b : a));
-
-/** The gate's own part of an options object, and the rest. */
-function gateOptions(options) {
-  const own = {};
-  const rest = {};
-  for (const [name, value] of Object.entries(options)) (OPTIONS.includes(name) ? own : rest)[name] = value;
-  if (own.headers !== undefined) check.bool(own.headers, 'headers');
-  if (own.legacyHeaders !== undefined) check.bool(own.legacyHeaders, 'legacyHeaders');
-  return [own, rest];
-}
-
-module.exports = { Gate, OPTIONS, Refusal, errorOf: (refusal) => errorOf(refusal), gateOptions, overload };
+module.exports = { ASKING, GateEntrance };

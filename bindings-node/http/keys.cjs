@@ -10,7 +10,7 @@ const { isPromise, whenReady } = require('../lib/promise.cjs');
 /** In the config of a Fastify route: its constraints as a text, of which Fastify tells a request nothing. */
 const CONSTRAINTS = Symbol('tidegate.constraints');
 
-/** Marks the key function that stands for the client's address, which only the gate knows. */
+/** Marks the key function that stands for the client's address, which only the limiter knows. */
 const clientIp = Object.freeze(() => {
   throw new Error("clientIp is a mark for the 'key' option; it is not called");
 });
@@ -27,6 +27,8 @@ function route(request, context) {
   // Fastify makes the object anew each time it is asked.
   const { routeOptions } = request;
   if (routeOptions !== undefined) return fastifyRoute(method, request, routeOptions);
+  // Koa's router has found one.
+  if (typeof request._matchedRoute === 'string') return `${method} ${request._matchedRoute}`;
   if (typeof request.app?.enabled !== 'function') return `${method} ${unrouted(request)}`;
   const known = expressRoute(request, request.method);
   // No route will match: as the router compares paths.
@@ -107,8 +109,11 @@ function asRouted(path, app) {
   return !app.enabled('strict routing') && cased.length > 1 && cased.endsWith('/') ? cased.slice(0, -1) : cased;
 }
 
-/** The user whom authentication, which must run before, has put at `request.user`. */
-const user = (request) => [request?.user?.id, request?.user?.sub].find((id) => !isNobody(id));
+/** The user whom authentication, which must run before, has put at `request.user`, in Koa at `ctx.state.user`. */
+function user(request) {
+  const known = request?.user ?? request?.state?.user;
+  return [known?.id, known?.sub].find((id) => !isNobody(id));
+}
 
 /** What can be one (RFC 9110, 5.1): no request has another, and everybody would be counted by address. */
 const FIELD_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
@@ -161,4 +166,16 @@ function keyFunction(key) {
   throw check.typeError(`key must be a function, 'ip', 'user', 'route' or 'header:<name>', got ${check.show(key)}`);
 }
 
-module.exports = { CONSTRAINTS, NAMED, clientIp, firstOf, header, isNobody, keyFunction, pathOf, route, user };
+module.exports = {
+  CONSTRAINTS,
+  NAMED,
+  asRouted,
+  clientIp,
+  firstOf,
+  header,
+  isNobody,
+  keyFunction,
+  pathOf,
+  route,
+  user,
+};

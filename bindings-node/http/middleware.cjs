@@ -6,10 +6,12 @@ const { backlogOf } = require('./backlog.cjs');
 const { DECLARED_BY, release } = require('./claims.cjs');
 const { entranceOf } = require('./concurrency.cjs');
 const { exemption } = require('./exempt.cjs');
-const { Gate, OPTIONS: GATE, gateOptions } = require('./gate.cjs');
+const { ASKING, GateEntrance } = require('./gate.cjs');
+const { HttpLimiter, OPTIONS: LIMITER, limiterOptions } = require('./limiter.cjs');
 const { Limit, MEETING } = require('./limit.cjs');
 const { limitsFrom, placeOf } = require('./options.cjs');
 const { Plan } = require('./plan.cjs');
+const { Presenter } = require('./presenter.cjs');
 const { CONTENT_TYPE, problemOf } = require('./problem.cjs');
 const { asError, isPromise, whenReady } = require('../lib/promise.cjs');
 const { sheddingOf } = require('./shedding.cjs');
@@ -17,10 +19,12 @@ const { source } = require('./source.cjs');
 
 const SINGLE = ['rate', ...MEETING, ...source.OPTIONS];
 const ENTRANCE = ['shedder', 'priority', 'user', 'backlog', 'concurrency', 'partition'];
-const OPTIONS = ['limits', ...ENTRANCE, 'exempt', 'onRefused', ...GATE];
+const OPTIONS = ['limits', ...ENTRANCE, 'exempt', 'onRefused', ...LIMITER];
+/** Of a gate, which has its own lists of clients. */
+const GATE = [...ASKING, 'exempt', 'onRefused', ...LIMITER.filter((name) => !['allow', 'deny'].includes(name))];
 
 /**
- * `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the gate.
+ * `'5/minute'`, the settings of one limit, or `{ limits }`; beside them those of the limiter.
  *
  * @param declaredBy for whom, where an application answers for what it declares: see claims.cjs
  */
@@ -39,7 +43,7 @@ function read(given, where, declaredBy) {
     ['string', 'number', 'function'].includes(typeof given) || typeof given?.check === 'function'
       ? { rate: given }
       : given;
-  const [gate, rest] = gateOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
+  const [limiter, rest] = limiterOptions(check.options(options, where, [...OPTIONS, ...SINGLE]));
   const { limits, shedder, priority, user, backlog, concurrency, partition, exempt, onRefused, rate, ...single } = rest;
   const { scope, onConflict, ...others } = single;
   if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
@@ -54,7 +58,7 @@ function read(given, where, declaredBy) {
   }
   const concurrent = entranceOf(concurrency, partition, place);
   return {
-    gate,
+    limiter,
     onRefused,
     exempt,
     isExempt: exemption(exempt),
@@ -66,9 +70,17 @@ function read(given, where, declaredBy) {
 
 const limitsOfOne = (rate, single, place) => (rate === undefined ? [] : Limit.all(rate, single, place));
 
-/** Asks the gate, then at the entrance. */
-function admit(gate, plan, exchange, entrance) {
-  return whenReady(gate.admit(plan, exchange), (refusal) =>
+/** What `readOptions` gives, of a gate and how requests ask it. */
+function readGate(gate, given, where) {
+  const [limiter, { exempt, onRefused, ...asking }] = limiterOptions(check.options(given, where, GATE));
+  if (onRefused !== undefined) check.callable(onRefused, 'onRefused');
+  const entrance = new GateEntrance(gate, asking, new Presenter(limiter));
+  return { limiter, onRefused, exempt, isExempt: exemption(exempt), limits: [], concurrent: undefined, entrance };
+}
+
+/** Asks the limiter, then at the entrance. */
+function admit(limiter, plan, exchange, entrance) {
+  return whenReady(limiter.admit(plan, exchange), (refusal) =>
     refusal !== undefined || entrance === undefined ? refusal : enter(entrance, exchange),
   );
 }
@@ -88,10 +100,10 @@ function enter(entrance, exchange) {
 }
 
 /** Asks, and calls exactly one of `decided(refusal)` and `failed(error)`, once. Neither may throw. */
-function ask(gate, plan, exchange, entrance, decided, failed) {
+function ask(limiter, plan, exchange, entrance, decided, failed) {
   let outcome;
   try {
-    outcome = admit(gate, plan, exchange, entrance);
+    outcome = admit(limiter, plan, exchange, entrance);
   } catch (error) {
     return void failed(asError(error));
   }
@@ -112,4 +124,4 @@ function respond(response, problem) {
   response.end(JSON.stringify(problem));
 }
 
-module.exports = { Gate, Plan, admit, ask, enter, readOptions, refuse, respond };
+module.exports = { HttpLimiter, Plan, admit, ask, enter, readGate, readOptions, refuse, respond };

@@ -11,8 +11,10 @@ class Plan {
   /** Of a concurrency limit that is one for all routes: where this one's requests belong, if it says so. */
   partition = undefined;
 
-  constructor(limits) {
+  /** @param entrance what stands behind them, of one route or of all */
+  constructor(limits, entrance = undefined) {
     this.limits = limits;
+    this.entrance = entrance;
     if (limits.length > 1) for (const limit of limits) limit.checkRefund?.('limits');
     const natives = limits.every(({ native }) => native);
     const homes = natives ? limits.map(({ source }) => homeOf(source)) : [];

@@ -48,10 +48,11 @@ const timedOut = () => ({
 /** 500: a mistake of ours or of the application, of which a client needs to know no more. */
 const failed = () => ({ type: 'about:blank', title: 'Internal Server Error', status: 500 });
 
-/** The body of a Refusal. */
-function problemOf({ policies, overloaded: isOverloaded, detail }) {
-  if (isOverloaded) return overloaded(503);
-  return policies.length === 0 ? forbidden() : limited(policies, detail);
+/** The body of a Refusal; of a gate's it names the part. */
+function problemOf({ policies, overloaded: isOverloaded, detail, kind, deniedBy }, overloadStatus = 503) {
+  if (policies.length > 0) return limited(policies, detail);
+  const problem = kind === 'deadline' ? timedOut() : isOverloaded ? overloaded(overloadStatus) : forbidden();
+  return deniedBy === undefined ? problem : { ...problem, 'violated-policies': [deniedBy] };
 }
 
-module.exports = { CONTENT_TYPE, failed, limited, overloaded, problemOf, retryAfterSeconds, timedOut };
+module.exports = { CONTENT_TYPE, failed, forbidden, limited, overloaded, problemOf, retryAfterSeconds, timedOut };

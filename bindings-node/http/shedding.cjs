@@ -7,7 +7,7 @@ const { OverloadedError } = require('../lib/errors.cjs');
 const { keyOf } = require('../lib/key.cjs');
 const { whenReady } = require('../lib/promise.cjs');
 const { LoadShedder, priorityOf } = require('../lib/shed.cjs');
-const { overload } = require('./gate.cjs');
+const { overload } = require('./limiter.cjs');
 
 /** An entrance with a shedder before it. */
 class Shedding {

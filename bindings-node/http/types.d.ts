@@ -1,5 +1,7 @@
 import type {
+  Deadline,
   Decision,
+  GateKind,
   Key,
   KeyedQuota,
   LimitSet,
@@ -113,7 +115,8 @@ export interface ClientOptions {
   ipv6Prefix?: number;
 }
 
-export interface GateOptions {
+/** What clients are told, and who they are. */
+export interface TellingOptions {
   /** Send RateLimit and RateLimit-Policy, default true. Retry-After is always sent. */
   headers?: boolean;
   /** Send X-RateLimit-Limit, -Remaining and -Reset (seconds) of the limit nearest to its end as well, default false. */
@@ -122,6 +125,10 @@ export interface GateOptions {
   jitter?: number;
   /** Who the client is; default: the socket's other end. */
   client?: ClientOptions;
+}
+
+/** What every middleware takes. */
+export interface HttpOptions extends TellingOptions {
   /** Clients that are never limited: addresses, networks, `'key:monitoring'` for a key. */
   allow?: string[];
   /** Clients that always get 403. The most specific entry of both lists decides. */
@@ -164,6 +171,46 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
   exempt?: string[];
 }
 
+/** Values by route, the first that fits: `{ 'POST /orders': …, 'GET /users/{id}': …, '* /reports/*': … }`. */
+export type ByRoute<Value> = { [route: `${string} /${string}`]: Value };
+
+/** Of each request: a value, values by route, or a function of the request, sync or async. */
+export type OfRequest<Value> =
+  | Value
+  | ByRoute<Value>
+  | ((request: any, context: any) => Value | undefined | Promise<Value | undefined>);
+
+/**
+ * How requests ask a gate. What a function throws or rejects with, or gives that is none of what it may give, is the
+ * request's error, and nothing is taken then.
+ */
+export interface GateRequestOptions {
+  /**
+   * Whose tokens, by the names of the gate's limits that are one per key, or one for all of these. Where nothing is
+   * said, or nobody is named, the client's address.
+   */
+  key?: KeySpec | Record<string, KeySpec>;
+  /** What a request is worth, default `'normal'`. Paths are whole ones, with the prefix of a mount; GET is HEAD too. */
+  priority?: OfRequest<Priority>;
+  /** Tokens that a request takes of each limit, default 1. */
+  cost?: OfRequest<number>;
+  /** Names of the gate's dependencies that a request needs, default none. */
+  dependencies?: OfRequest<string[]>;
+  /**
+   * How long the client still waits. Default `true`: as the headers grpc-timeout and x-request-timeout-ms say; `names`
+   * and `maxMs` are those of `Deadline.fromHeaders`, `false` asks nobody. A function gives a Deadline or milliseconds.
+   */
+  deadline?:
+    | boolean
+    | { names?: string | string[]; maxMs?: number }
+    | ((request: any, context: any) => DeadlineValue | Promise<DeadlineValue>);
+  /** Whose level a request has for the gate's shedder, sync or async; default: the client's. */
+  user?: (request: any, context: any) => KeyValue | Promise<KeyValue>;
+}
+
+/** A Deadline, or milliseconds that are left; nothing: without an end. */
+export type DeadlineValue = Deadline | number | undefined | null;
+
 /** Whatever knows that no more work is taken. */
 export interface Backlog {
   /** Whether a push would be taken. */
@@ -180,15 +227,19 @@ export interface Refusal {
   readonly retryAfterMs: number;
   /** What Retry-After says, in seconds; undefined where waiting does not help. */
   readonly retryAfter: number | undefined;
-  /** Whether too many requests are under way. */
+  /** Whether it is a matter of the service (503, 504), not of the client. */
   readonly overloaded: boolean;
   /** Who refused what, by which quota: `'limiter "client" (100/min) refused 1 token'`. */
   readonly message: string;
+  /** What kind of part of a gate refused; undefined where it was no gate's. */
+  readonly kind: GateKind | undefined;
+  /** That part's name. */
+  readonly deniedBy: string | undefined;
 }
 
 /** The client's address, as the option `client` says. A mark for the option `key`, not to be called. */
 export const clientIp: KeyFunction;
-/** `request.user.id` or `request.user.sub`, as authentication left it. */
+/** `request.user.id` or `request.user.sub`, as authentication left it; in Koa of `context.state.user`. */
 export const user: KeyFunction;
 /**
  * The route, as the framework's router has it, whatever a client's spelling. In Express: the one that the request is in

@@ -17,10 +17,12 @@ const {
   unmade,
 } = require('./errors.cjs');
 const { Fallback } = require('./fallback.cjs');
+const { watchOver } = require('./forgotten.cjs');
 const { AccessList, listPlace } = require('./http.cjs');
 const { asKey } = require('./key.cjs');
 const { LimitSet, setKeys, setPlace } = require('./limit_set.cjs');
 const { outcomeOf } = require('./outcome.cjs');
+const { complain } = require('./promise.cjs');
 const { BoundedQueue, queuePlace } = require('./queue.cjs');
 const { writeMode } = require('./quota.cjs');
 const { LoadShedder, levelFrom, priorityOf, readSignals, shedderPlace } = require('./shed.cjs');
@@ -31,7 +33,8 @@ const { admit, finish } = native;
 
 const PARTS = ['limits', 'concurrency', 'shedder', 'queue', 'dependencies', 'access'];
 const OPTIONS = [...PARTS, 'refundOn', 'enabled', 'dryRun'];
-const REQUEST = ['keys', 'priority', 'cost', 'deadline', 'deadlineMs', 'dependencies', 'address', 'level'];
+const REQUEST = new Set(['keys', 'priority', 'cost', 'deadline', 'deadlineMs', 'dependencies', 'address', 'level']);
+const REQUESTS = [...REQUEST].join(', ');
 /** In the order of the core's numbers. */
 const KINDS = ['access', 'deadline', 'shedder', 'queue', 'breaker', 'concurrency', 'limit'];
 const STATUS = { access: 403, deadline: 504, shedder: 503, queue: 503, breaker: 503, concurrency: 503, limit: 429 };
@@ -44,6 +47,9 @@ const [FIELD, LINE] = ['\u001f', '\u001e'];
 const LEVEL_BITS = 8;
 const NOTHING = Object.freeze({});
 const NO_NEEDS = Object.freeze([]);
+/** The dependencies of the call that is read: a bit each, in two words. */
+const needs = { low: 0, high: 0 };
+const CANCELLED = OUTCOMES.indexOf('cancelled');
 
 /** Of each part its class, and its place in the addon's table. */
 const CLASSES = {
@@ -89,6 +95,8 @@ function outcomeNumber(value, name) {
   throw check.valueError(`${name}: ${check.show(value)} is none of ${allowed}`);
 }
 
+const noOption = (method, option) => check.valueError(`${method} has no option '${option}'; it takes ${REQUESTS}`);
+
 /** What is left, in ms; NaN: without an end. What is over is over, by however much. */
 function leftOf(deadlineMs, deadline) {
   if (deadline !== undefined) {
@@ -106,8 +114,12 @@ function leftOf(deadlineMs, deadline) {
 let select;
 let end;
 let breakerOf;
-let refusal;
+let errorOf;
 let nameOf;
+let keep;
+let register;
+let modeOf;
+let verifyDependencies;
 
 class Gate {
   /** Its place in the addon's table. */
@@ -125,6 +137,10 @@ class Gate {
   /** A permit that comes back may be for one who waits there. */
   #concurrency;
   #shedder;
+  #mode;
+  /** By number, the admissions since somebody last looked for such as may be forgotten. */
+  #young = [];
+  #isWatched = false;
 
   static {
     select = (self, method) => {
@@ -135,6 +151,7 @@ class Gate {
       words[0] = self.#id;
       words[2] = number;
       words[3] = outcome;
+      self.#young[number] = undefined;
       finish();
       const ended = words[1] === 1;
       if (self.#concurrency !== undefined) handOn(self.#concurrency);
@@ -149,8 +166,26 @@ class Gate {
       if (kind === 'breaker') return self.#dependencyNames[place];
       return self.#partNames[kind] ?? kind;
     };
-    refusal = (self, admission, cost) => self.#refusal(admission, cost);
+    errorOf = (self, admission, cost) => self.#errorOf(admission, cost);
+    keep = (self, number, admission) => {
+      self.#young[number] = admission;
+      if (self.#isWatched) return;
+      self.#isWatched = true;
+      watchOver(self.#age);
+    };
+    modeOf = (self) => self.#mode;
+    verifyDependencies = (self, names) => self.#readNeeds(names);
   }
+
+  /** What is not finished by now may be forgotten. */
+  #age = () => {
+    this.#isWatched = false;
+    this.#young.forEach((admission, number) => {
+      if (admission === undefined) return;
+      this.#young[number] = undefined;
+      register(admission);
+    });
+  };
 
   constructor(name, options = {}) {
     if (check.text(name, 'name') === '') throw check.valueError('name: a gate must have a name');
@@ -192,6 +227,7 @@ class Gate {
     this.#shedder = shedder?.part;
     this.#parts = { concurrency: concurrency?.part, shedder: shedder?.part, queue: queue?.part };
     this.#dependencies = Object.fromEntries(dependencies);
+    this.#mode = { isDryRun: given.dryRun === true, hasList: list !== undefined };
     dependencies.forEach(([dependency], at) => {
       this.#places.set(dependency, at);
     });
@@ -209,7 +245,7 @@ class Gate {
   enter(request = NOTHING) {
     select(this, 'enter');
     const admission = this.admit(request);
-    if (!admission.allowed) throw this.#refusal(admission, request.cost);
+    if (!admission.allowed) throw refusalOf(this, this.#errorOf(admission, request.cost));
     return admission;
   }
 
@@ -291,41 +327,47 @@ class Gate {
   /** Reads all of the request before it writes to the block: a getter runs the caller's code. */
   #ask(method, operation, request) {
     if (request === null || typeof request !== 'object') {
-      throw check.typeError(`${method} takes an object of options (${REQUEST.join(', ')}), got ${check.show(request)}`);
+      throw check.typeError(`${method} takes an object of options (${REQUESTS}), got ${check.show(request)}`);
     }
-    for (const option in request) {
-      if (!REQUEST.includes(option)) {
-        throw check.valueError(`${method} has no option '${option}'; it takes ${REQUEST.join(', ')}`);
-      }
-    }
+    for (const option in request) if (!REQUEST.has(option)) throw noOption(method, option);
     const { keys, priority, cost, deadline, deadlineMs, dependencies = NO_NEEDS, address, level } = request;
     const values = this.#limits === undefined ? noKeys(keys) : setKeys(this.#limits, keys);
     const left = leftOf(deadlineMs, deadline);
     const place = priority === undefined ? 2 : priorityOf(priority);
     const within = level === undefined ? 0 : levelFrom(level);
     const tokens = cost === undefined ? 1 : check.whole(cost, 'cost');
-    let [low, high] = [0, 0];
-    if (!Array.isArray(dependencies)) {
-      throw check.typeError(`dependencies must be an array of names, got ${check.show(dependencies)}`);
-    }
-    for (const dependency of dependencies) {
-      const at = this.#places.get(dependency);
-      if (at === undefined) throw this.#noDependency(dependency);
-      if (at < 32) low |= 1 << at;
-      else high |= 1 << (at - 32);
-    }
+    this.#readNeeds(dependencies);
+    const [low, high] = [needs.low, needs.high];
     if (address !== undefined) check.text(address, 'address');
     if (this.#shedder !== undefined) readSignals(this.#shedder);
     words[0] = this.#id;
     words[1] = tokens;
     words[2] = place;
-    words[3] = within;
+    words[3] = address === undefined ? within : within + HAS_ADDRESS;
     numbers[0] = left;
     bits[0] = low;
     bits[1] = high;
-    if (address === undefined) return operation(...values);
-    words[3] += HAS_ADDRESS;
-    return operation(address, ...values);
+    if (address !== undefined) return operation(address, ...values);
+    // A spread costs as much as the call.
+    if (values.length === 0) return operation();
+    return values.length === 1 ? operation(values[0]) : operation(...values);
+  }
+
+  /** A bit for each dependency, into `needs`. */
+  #readNeeds(dependencies) {
+    if (!Array.isArray(dependencies)) {
+      throw check.typeError(`dependencies must be an array of names, got ${check.show(dependencies)}`);
+    }
+    let low = 0;
+    let high = 0;
+    for (let index = 0; index < dependencies.length; index += 1) {
+      const at = this.#places.get(dependencies[index]);
+      if (at === undefined) throw this.#noDependency(dependencies[index]);
+      if (at < 32) low |= 1 << at;
+      else high |= 1 << (at - 32);
+    }
+    needs.low = low;
+    needs.high = high;
   }
 
   #noDependency(name) {
@@ -334,11 +376,12 @@ class Gate {
     return check.valueError(`dependencies: ${check.show(name)} is none; ${has}`);
   }
 
-  #refusal(admission, cost = 1) {
+  /** The error of the part that refused. */
+  #errorOf(admission, cost = 1) {
     const { kind, deniedBy, retryAfterMs, pressure } = admission;
     if (kind === 'breaker') {
       const { lastTrip } = this.#dependencies[deniedBy].stats();
-      return refusalOf(this, new CircuitOpenError(deniedBy, retryAfterMs, lastTrip ?? null));
+      return new CircuitOpenError(deniedBy, retryAfterMs, lastTrip ?? null);
     }
     words[0] = this.#id;
     words[1] = cost;
@@ -348,16 +391,16 @@ class Gate {
     numbers[2] = pressure;
     const text = native.refused();
     if (kind === 'limit') {
-      return refusalOf(this, Object.assign(new RateLimitedError(text, retryAfterMs), { deniedBy }));
+      return Object.assign(new RateLimitedError(text, retryAfterMs), { deniedBy });
     }
-    if (kind === 'deadline') return refusalOf(this, Object.assign(unmade(text), { retryAfterMs }));
+    if (kind === 'deadline') return Object.assign(unmade(text), { retryAfterMs });
     const errors = {
       access: AccessDeniedError,
       shedder: OverloadedError,
       queue: QueueFullError,
       concurrency: ConcurrencyLimitError,
     };
-    return refusalOf(this, new errors[kind](text, retryAfterMs));
+    return new errors[kind](text, retryAfterMs);
   }
 }
 
@@ -374,6 +417,15 @@ function noKeys(keys) {
 let partWord;
 let finishWith;
 
+/** What an admission that nobody has any more held comes back, and the log says so once for each gate. */
+const forgotten = new FinalizationRegistry((lost) => {
+  if (lost.isOver) return;
+  lost.permits.forEach((permit) => permit.release());
+  end(lost.gate, lost.number, CANCELLED);
+  const text = `an admission of the gate ${check.show(lost.gate.name)} was dropped without finish()`;
+  complain(text, new Error('what it held is back only now; finish it, say `using`, or let gate.call() do it'));
+});
+
 class Admission {
   /** Its gate, until it is finished. */
   #gate;
@@ -382,8 +434,15 @@ class Admission {
   #part = words[3];
   /** The call's own permits of its dependencies. */
   #permits;
+  /** What comes back when nobody has it any more, once it is no more young. */
+  #lost;
 
   static {
+    register = (self) => {
+      const permits = (self.#permits ??= []);
+      self.#lost = { gate: self.#gate, number: self.#number, permits, isOver: false };
+      forgotten.register(self, self.#lost);
+    };
     partWord = (self) => self.#part;
     finishWith = (self, outcome) => self.#finish(outcome);
   }
@@ -401,6 +460,7 @@ class Admission {
     this.deniedBy = part === 0 ? undefined : nameOf(gate, this.kind, part >>> LEVEL_BITS);
     this.gate = gate;
     this.#gate = this.allowed ? gate : null;
+    if (this.allowed) keep(gate, this.#number, this);
   }
 
   get status() {
@@ -421,6 +481,7 @@ class Admission {
     const gate = this.#gate;
     if (gate === null) return false;
     this.#gate = null;
+    if (this.#lost !== undefined) this.#lost.isOver = true;
     if (this.#permits !== undefined) for (const permit of this.#permits) permit.release();
     return end(gate, this.#number, outcome);
   }
@@ -447,4 +508,13 @@ for (const [symbol, dispose] of [
 
 shown(Gate, (gate) => ({ name: gate.name, ...gate.stats() }));
 
-module.exports = { Admission, Gate, refusalOfAdmission: (gate, admission, cost) => refusal(gate, admission, cost) };
+module.exports = {
+  Admission,
+  Gate,
+  /** `{ isDryRun, hasList }` */
+  modeOf: (gate) => modeOf(gate),
+  /** Throws for what is no array of names of the gate's dependencies. */
+  verifyDependencies: (gate, names) => void verifyDependencies(gate, names),
+  /** The error of the part that refused. */
+  errorOfAdmission: (gate, admission, cost) => errorOf(gate, admission, cost),
+};

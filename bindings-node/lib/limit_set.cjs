@@ -38,6 +38,12 @@ function membersOf(members) {
   return entries;
 }
 
+/** A key that is no text. */
+function otherKey(key, name) {
+  if (key === undefined) throw check.typeError(`keys: the key of '${name}' is missing`);
+  return asKey(key, `the key of '${name}'`);
+}
+
 /** Where a limit lives; its `clock` is a ManualClock, undefined for any other. */
 const homeOf = (limit) => (limit instanceof RateLimiter ? limiterHome(limit) : bucketHome(limit));
 
@@ -155,7 +161,8 @@ class LimitSet {
     const values = this.#keysOf(keys);
     select(this, method);
     words[1] = count(n);
-    operation(...values);
+    if (values.length === 1) operation(values[0]);
+    else operation(...values);
   }
 
   #keysOf(keys) {
@@ -166,11 +173,13 @@ class LimitSet {
     }
     let given = 0;
     for (const _name in keys) given += 1;
-    const values = this.#keyed.map((name) => {
-      const key = keys?.[name];
-      if (key === undefined) throw check.typeError(`keys: the key of '${name}' is missing`);
-      return asKey(key, `the key of '${name}'`);
-    });
+    const keyed = this.#keyed;
+    const values = new Array(keyed.length);
+    for (let index = 0; index < keyed.length; index += 1) {
+      const key = keys?.[keyed[index]];
+      if (typeof key !== 'string') values[index] = otherKey(key, keyed[index]);
+      else values[index] = key;
+    }
     if (given !== values.length) {
       const extra = Object.keys(keys).find((name) => !this.#keyed.includes(name));
       const why = this.#names.includes(extra)

@@ -25,22 +25,27 @@ function reportCall(permit, isWell, error = undefined) {
   else permit.ignore();
 }
 
-/** Reports an answer that is over. Where it is not out, its client is gone. */
-function reportAnswer(permit, response) {
+/** What an answer that is over says to a gate. Where it is not out, its client is gone. */
+function outcomeOfAnswer(response) {
   const isOut = response.writableFinished ?? response.stream?.writableFinished;
   // Who answers by a stream of HTTP/2 tells only that which status it is.
-  if (isOut) reportStatus(permit, response.stream?.sentHeaders?.[':status'] ?? response.statusCode);
-  else permit.ignore();
+  return isOut ? outcomeOfStatus(response.stream?.sentHeaders?.[':status'] ?? response.statusCode) : 'cancelled';
 }
 
 /**
- * Reports a call that was done. Errors of the server that are no drops, and a limit on this one client (429), say
- * nothing of how long a call takes.
+ * What an answer's status says to a gate. Errors of the server that are no drops, and a limit on this one client (429),
+ * say nothing of how long a call takes.
  */
-function reportStatus(permit, status) {
-  if (isDroppedStatus(status)) permit.dropped();
-  else if (status >= 500 || status === 429) permit.ignore();
-  else permit.success();
+function outcomeOfStatus(status) {
+  if (isDroppedStatus(status)) return 'dropped';
+  return status >= 500 || status === 429 ? 'failure' : 'success';
+}
+
+/** Reports to a concurrency limit what a gate would hear. */
+function reportOutcome(permit, outcome) {
+  if (outcome === 'success') permit.success();
+  else if (outcome === 'dropped') permit.dropped();
+  else permit.ignore();
 }
 
 /** What a call that threw says to a gate. */
@@ -50,4 +55,4 @@ function outcomeOf(error) {
   return errors.every(isCancelled) ? 'cancelled' : 'failure';
 }
 
-module.exports = { outcomeOf, reportAnswer, reportCall, reportStatus };
+module.exports = { outcomeOf, outcomeOfAnswer, outcomeOfStatus, reportCall, reportOutcome };

@@ -8,22 +8,22 @@ const { upgradeOf } = require('./upgrades.cjs');
  * A GraphQL field: its HTTP request stands in the context that the driver made, or, of a subscription, that which
  * opened its socket. One exchange for each root field.
  */
-function graphql(gate, context) {
+function graphql(limiter, context) {
   const [, , shared, info] = context.getArgs();
   const extra = shared?.extra ?? shared?.req?.extra;
   const candidates = [shared?.req, shared?.request, shared?.reply?.request, extra?.request, shared?.req?.request];
   const request = candidates.find((one) => (one?.raw ?? one)?.socket !== undefined) ?? shared?.req ?? shared?.request;
   const response = shared?.res ?? shared?.reply ?? request?.res;
   const peer = (request?.raw ?? request)?.socket === undefined ? socketOf(extra?.socket)?.remoteAddress : undefined;
-  return addressed(gate.exchange(request, response, context, info ?? context.getArgs(), peer), 'GraphQL');
+  return addressed(limiter.exchange(request, response, context, info ?? context.getArgs(), peer), 'GraphQL');
 }
 
 /** A message: its client is the other end of its connection, where the transport knows one. */
-function rpc(gate, context) {
+function rpc(limiter, context) {
   const [, , call] = context.getArgs();
   const socket = socketOf(context.switchToRpc().getContext()?.getSocketRef?.());
   const peer = socket?.remoteAddress ?? grpcPeer(call);
-  return addressed(gate.exchange(undefined, undefined, context, context.getArgs(), peer), 'this transport');
+  return addressed(limiter.exchange(undefined, undefined, context, context.getArgs(), peer), 'this transport');
 }
 
 /** 'ipv4:192.0.2.1:1234' or 'ipv6:[2001:db8::1]:1234', whose brackets gRPC escapes. */
@@ -34,19 +34,19 @@ function grpcPeer(call) {
 }
 
 /** Socket.IO keeps the request that opened the socket, `ws` only the socket below. */
-function ws(gate, context) {
+function ws(limiter, context) {
   const client = context.switchToWs().getClient();
   const socket = socketOf(client);
   const request = client?.request ?? client?.upgradeReq ?? upgradeOf(socket);
   const peer = client?.handshake?.address ?? socket?.remoteAddress;
-  const exchange = gate.exchange(request, undefined, context, context.getArgs(), peer);
-  if (request !== undefined || !gate.readsHeaders) return addressed(exchange, 'this kind of socket');
+  const exchange = limiter.exchange(request, undefined, context, context.getArgs(), peer);
+  if (request !== undefined || !limiter.readsHeaders) return addressed(exchange, 'this kind of socket');
   return unaddressed(exchange, 'a gateway on a port of its own does not tell which client a trusted proxy stands for');
 }
 
-function http(gate, context) {
+function http(limiter, context) {
   const { getRequest, getResponse } = context.switchToHttp();
-  return gate.exchange(getRequest(), getResponse(), context);
+  return limiter.exchange(getRequest(), getResponse(), context);
 }
 
 /** The stream below a message socket, whoever made it. */
@@ -78,6 +78,12 @@ function unaddressed(exchange, why) {
 
 const KINDS = { http, graphql, rpc, ws };
 
+/** The object that stands for the call, as in its exchange, where every context of the call has the same. */
+function identityOf(context) {
+  const request = context.getType() === 'http' ? context.switchToHttp().getRequest() : undefined;
+  return request === undefined ? context.getArgs()[3] : (request.raw ?? request);
+}
+
 /**
  * A GraphQL field below a root field, which Nest guards where it is told to (fieldResolverEnhancers): the root field
  * has been charged for it.
@@ -85,7 +91,7 @@ const KINDS = { http, graphql, rpc, ws };
 const isField = (context) => context.getType() === 'graphql' && context.getArgs()[3]?.path?.prev !== undefined;
 
 /** @returns an exchange, undefined for a kind of call that nothing is known of */
-const exchangeOf = (gate, context) => KINDS[context.getType()]?.(gate, context);
+const exchangeOf = (limiter, context) => KINDS[context.getType()]?.(limiter, context);
 
 /** Whether it passes in any case: `exempt` says so of a path, and a refused preflight looks like a broken site. */
 function isExempt(exempt, context, { request }) {
@@ -102,4 +108,4 @@ function refusalFor(type, exception) {
   return new Exception({ ...exception.getResponse(), code, message, retryAfterMs });
 }
 
-module.exports = { exchangeOf, isExempt, isField, refusalFor };
+module.exports = { exchangeOf, identityOf, isExempt, isField, refusalFor };

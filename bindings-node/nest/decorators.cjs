@@ -6,7 +6,7 @@ const { nameFrom } = require('../http/names.cjs');
 const check = require('../lib/check.cjs');
 const { LIMITS, SKIPS } = require('./marks.cjs');
 const { LimitsNeedModule } = require('./presence.cjs');
-const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken } = require('./tokens.cjs');
+const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken, getGateToken } = require('./tokens.cjs');
 
 /**
  * Adds to a list on the method, or on the class where the decorator stands there. `make` gets the place, and which of
@@ -47,12 +47,14 @@ function SkipRateLimit(name = undefined) {
 
 const InjectBreaker = (name) => Inject(getBreakerToken(name));
 const InjectConcurrencyLimiter = (name) => Inject(getConcurrencyLimiterToken(name));
+const InjectGate = (name) => Inject(getGateToken(name));
 const InjectBoundedQueue = (name) => Inject(getBoundedQueueToken(name));
 
 module.exports = {
   InjectBoundedQueue,
   InjectBreaker,
   InjectConcurrencyLimiter,
+  InjectGate,
   RateLimit,
   SkipRateLimit,
 };

@@ -4,6 +4,7 @@
 
 const { HttpException } = require('@nestjs/common');
 const {
+  AccessDeniedError,
   CircuitOpenError,
   ConcurrencyLimitError,
   OverloadedError,
@@ -16,7 +17,8 @@ const {
 } = require('../index.cjs');
 const { KINDS } = require('../lib/errors.cjs');
 const { membersOf } = require('../lib/group.cjs');
-const { limited, overloaded, problemOf, retryAfterSeconds, timedOut } = require('../http/problem.cjs');
+const { errorOf } = require('../http/limiter.cjs');
+const { forbidden, limited, overloaded, problemOf, retryAfterSeconds, timedOut } = require('../http/problem.cjs');
 
 /** What is answered here. All else, an ArenaError too, is a mistake: a 500 that Nest logs. */
 const OVERLOADS = [
@@ -28,7 +30,7 @@ const OVERLOADS = [
   RetryBudgetExceededError,
   ThrottledError,
 ];
-const REFUSALS = [RateLimitedError, TimeoutExceededError, ...OVERLOADS];
+const REFUSALS = [AccessDeniedError, RateLimitedError, TimeoutExceededError, ...OVERLOADS];
 
 /** What a closed queue, which knows no time, tells a client. */
 const DEFAULT_RETRY_AFTER_MS = 1000;
@@ -80,7 +82,8 @@ class RateLimitException extends HttpException {
   }
 
   static {
-    causeOf = (self) => (self.#cause ??= new RateLimitedError(self.#refusal.message, self.retryAfterMs));
+    causeOf = (self) =>
+      (self.#cause ??= errorOf(self.#refusal) ?? new RateLimitedError(self.#refusal.message, self.retryAfterMs));
   }
 
   get extensions() {
@@ -107,7 +110,8 @@ class RefusedException extends HttpException {
     if (error.trip !== undefined) this.trip = error.trip;
     this.retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS;
     // The 0 of a timeout is "not known", and no "now".
-    const isKnown = this.retryAfterMs > 0 || !(error instanceof TimeoutExceededError);
+    const isLate = error instanceof TimeoutExceededError && this.retryAfterMs === 0;
+    const isKnown = !isLate && !(error instanceof AccessDeniedError);
     this.retryAfter = isKnown ? retryAfterSeconds(this.retryAfterMs) : undefined;
   }
 
@@ -139,6 +143,7 @@ class RefusedGroup {
 
 function problemFor(error, overloadStatus) {
   if (error instanceof RateLimitedError) return limited(['default']);
+  if (error instanceof AccessDeniedError) return forbidden();
   return error instanceof TimeoutExceededError ? timedOut() : overloaded(overloadStatus);
 }
 
@@ -146,7 +151,10 @@ function problemFor(error, overloadStatus) {
 function httpException(thrown, overloadStatus) {
   const error = longestOf(thrown) ?? thrown;
   if (error instanceof HttpException || !isRefusal(error)) return error;
-  const problem = problemFor(error, overloadStatus);
+  return refused(error, problemFor(error, overloadStatus));
+}
+
+function refused(error, problem) {
   const { stackTraceLimit } = Error;
   // It takes over the error's stack.
   Error.stackTraceLimit = 0;
@@ -157,4 +165,10 @@ function httpException(thrown, overloadStatus) {
   }
 }
 
-module.exports = { REFUSALS, RefusedGroup, RateLimitException, RefusedException, httpException };
+/** A gate's refusal, with the problem that names the part. */
+function gateException(refusal, overloadStatus) {
+  if (!refusal.overloaded) return new RateLimitException(refusal);
+  return refused(errorOf(refusal) ?? new TimeoutExceededError(refusal.message), problemOf(refusal, overloadStatus));
+}
+
+module.exports = { REFUSALS, RefusedGroup, RateLimitException, RefusedException, gateException, httpException };

@@ -10,8 +10,8 @@ const { rememberUpgrades } = require('./upgrades.cjs');
 const FILTERED = new Set(['http', 'graphql']);
 
 /**
- * Makes the limits of all routes when the application starts, so that what cannot be made stops it then, and not a
- * request.
+ * Makes the limits of all routes, and finds their gates, when the application starts, so that what cannot be made stops
+ * it then, and not a request.
  */
 class TidegateExplorer {
   #modules;
@@ -33,8 +33,7 @@ class TidegateExplorer {
   beforeRoutes() {
     if (this.#translation === undefined) return;
     const { config, interceptor } = this.#translation;
-    const translate = (error, host) =>
-      FILTERED.has(host.getType()) ? translated(this.#registry, error, host) : error;
+    const translate = (error, host) => (FILTERED.has(host.getType()) ? translated(this.#registry, error, host) : error);
     if (translateFilters(this.#modules, config, translate)) standAside(interceptor);
   }
 

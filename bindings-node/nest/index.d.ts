@@ -20,12 +20,23 @@ import type {
   CircuitBreakerOptions,
   ConcurrencyLimiter,
   ConcurrencyLimiterOptions,
+  Gate as TheGate,
   LoadShedder,
   Place,
   Priority,
   TidegateError,
 } from '../index.js';
-import type { Backlog, GateOptions, KeyValue, LimitOptions, Limits, Partition, Rate, Refusal } from '../http/types.js';
+import type {
+  Backlog,
+  GateRequestOptions,
+  HttpOptions,
+  KeyValue,
+  LimitOptions,
+  Limits,
+  Partition,
+  Rate,
+  Refusal,
+} from '../http/types.js';
 
 export * from '../http/types.js';
 
@@ -39,7 +50,7 @@ export type RateLimitOptions = LimitOptions;
 /** Settings by name, `{ payment: { cooldownMs: 5000 } }`, or in a list, `[{ name: 'payment', cooldownMs: 5000 }]`. */
 export type Named<Settings, Ready> = Record<string, Settings | Ready> | (Settings & { name: string })[];
 
-export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
+export interface TidegateOptions extends HttpOptions, Pick<Place, 'scope'> {
   /**
    * When a limit, breaker or concurrency limiter was last declared with other settings: `'apply'` (default, so that a
    * deploy starts; said once in the log) changes it for everybody, `'keep'` takes it as it is, `'error'` refuses to
@@ -54,6 +65,8 @@ export interface TidegateOptions extends GateOptions, Pick<Place, 'scope'> {
   queues?: Named<BoundedQueueOptions<any>, BoundedQueue<any>>;
   /** Concurrency limiters, for `@InjectConcurrencyLimiter(name)`. In those made here nobody waits at the end. */
   concurrency?: Named<Omit<ConcurrencyLimiterOptions, 'name'>, ConcurrencyLimiter>;
+  /** Gates, for `@Gate(name)`, each with how requests ask it where a route says nothing else. */
+  gates?: Named<{ gate: TheGate } & GateRequestOptions, TheGate>;
   /**
    * Paths that the guard never refuses, as OPTIONS never is: exact ones, with the application's global prefix. Default
    * `['/healthz', '/livez', '/readyz']`.
@@ -101,6 +114,8 @@ export class TidegateRegistry {
   breaker(name: string): Breaker;
   /** @throws RangeError for a name that is not configured */
   concurrencyLimiter(name: string): ConcurrencyLimiter;
+  /** @throws RangeError for a name that is not configured */
+  gate(name: string): TheGate;
   /** @throws RangeError for a name that is not configured */
   queue<T = unknown>(name: string): BoundedQueue<T>;
   /** `error` as an HttpException where it is a refusal of tidegate, or a group of these alone, else as it is. */
@@ -160,7 +175,8 @@ export function sheddingGuard(
 ): CanActivate;
 
 /**
- * The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError. Its message names
+ * The guard's refusal: an HttpException 429 (403 by a deny list) whose `cause` is a RateLimitedError (of a gate's list
+ * an AccessDeniedError). Its message names
  * the limit and the quota: `limiter "client" (100/min) refused 1 token: try again in 0.6 s`.
  */
 export class RateLimitException extends HttpException {
@@ -212,7 +228,8 @@ export class TidegateInterceptor implements NestInterceptor {
 }
 
 /**
- * Answers refusals of tidegate, 429 for limits, 503 for all others, with Retry-After; a TimeoutExceededError with 504;
+ * Answers refusals of tidegate, 429 for limits, 403 of an access list, 503 for all others, with Retry-After; a
+ * TimeoutExceededError with 504;
  * an AggregateError of these alone as the one that lasts longest. Mistakes, an ArenaError too, stay a 500.
  */
 export class TidegateExceptionFilter implements ExceptionFilter {
@@ -226,6 +243,20 @@ export class TidegateExceptionFilter implements ExceptionFilter {
  * @throws RangeError | TypeError where it stands, for a rate or option outside what is allowed
  */
 export function RateLimit(rate: Rate, options?: RateLimitOptions): MethodDecorator & ClassDecorator;
+
+/**
+ * TidegateGuard asks the application's gate of that name for a route, or for all of a controller (a route's own stands
+ * in its place), after the limits. It refuses with 403, 504, 503 (or `overloadStatus`) or 429, Retry-After, the
+ * RateLimit headers of the gate's limits, and a problem body that names the part. The permit is held until the answer
+ * is out, as that of the middleware; messages, WebSockets and GraphQL fields hold none, and have no deadline of
+ * headers. Functions of the options get the request and Nest's ExecutionContext.
+ *
+ * @throws TypeError | RangeError where it stands, for options that are none; all else fails the start
+ */
+export function Gate(name: string, options?: GateRequestOptions): MethodDecorator & ClassDecorator;
+
+/** A parameter of a handler: the gate's Admission, over HTTP and GraphQL; undefined where none was asked. */
+export function Admitted(): ParameterDecorator;
 
 /** Takes a route or controller out of the limit called `name`, or of all limits. */
 export function SkipRateLimit(name?: string): MethodDecorator & ClassDecorator;
@@ -249,6 +280,12 @@ export function InjectBoundedQueue(name: string): ParameterDecorator & PropertyD
 
 /** Injects the concurrency limiter of that name. */
 export function InjectConcurrencyLimiter(name: string): ParameterDecorator & PropertyDecorator;
+
+/** Injects the gate of that name. */
+export function InjectGate(name: string): ParameterDecorator & PropertyDecorator;
+
+/** The injection token of a gate. */
+export function getGateToken(name: string): string;
 
 /** The injection token of a concurrency limiter. */
 export function getConcurrencyLimiterToken(name: string): string;

@@ -3,10 +3,24 @@
 
 const LIMITS = 'tidegate:limits';
 const SKIPS = 'tidegate:skips';
+const GATE = 'tidegate:gate';
 
 /** Of a method or class; a class inherits. */
 const limitsOn = (target) => Reflect.getMetadata(LIMITS, target) ?? [];
 const skipsOn = (target) => Reflect.getMetadata(SKIPS, target) ?? [];
+
+/** What @Gate says of a method, else of its class. */
+const gateOn = (handler, controller = undefined) =>
+  Reflect.getMetadata(GATE, handler) ?? (controller === undefined ? undefined : Reflect.getMetadata(GATE, controller));
+
+const isMarked = (target) => limitsOn(target).length > 0 || gateOn(target) !== undefined;
+
+/** Our decorators on a method or class, as their author reads them. */
+function* saidOn(target) {
+  for (const { place } of limitsOn(target)) yield `@RateLimit on ${place}`;
+  const gate = gateOn(target);
+  if (gate !== undefined) yield `@Gate on ${gate.place}`;
+}
 
 /** The methods of a class, those that it inherits too. */
 function* methodsOf({ prototype }) {
@@ -20,10 +34,10 @@ function* methodsOf({ prototype }) {
   }
 }
 
-/** Those of them under which limits of their own or of the class stand. */
+/** Those of them under which limits or a gate stand, of their own or of the class. */
 function* limitedMethods(metatype) {
-  const isLimited = limitsOn(metatype).length > 0;
-  for (const method of methodsOf(metatype)) if (isLimited || limitsOn(method).length > 0) yield method;
+  const isLimited = isMarked(metatype);
+  for (const method of methodsOf(metatype)) if (isLimited || isMarked(method)) yield method;
 }
 
 /** The classes whose methods Nest calls: controllers, and providers, of which some are resolvers and gateways. */
@@ -33,4 +47,4 @@ function* classesOf({ controllers, providers }) {
   }
 }
 
-module.exports = { LIMITS, SKIPS, classesOf, limitedMethods, limitsOn, methodsOf, skipsOn };
+module.exports = { GATE, LIMITS, SKIPS, classesOf, gateOn, limitedMethods, limitsOn, methodsOf, saidOn, skipsOn };

@@ -23,6 +23,7 @@ const {
   getBoundedQueueToken,
   getBreakerToken,
   getConcurrencyLimiterToken,
+  getGateToken,
 } = require('./tokens.cjs');
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'];
@@ -64,6 +65,7 @@ const KINDS = [
   ['breakers', getBreakerToken, 'breaker'],
   ['queues', getBoundedQueueToken, 'queue'],
   ['concurrency', getConcurrencyLimiterToken, 'concurrencyLimiter'],
+  ['gates', getGateToken, 'gate'],
 ];
 
 /** Of each kind and name one, since Nest reads the list more than once. */
@@ -75,9 +77,9 @@ function finder(kind, find, name) {
 }
 
 /**
- * Providers of the breakers, queues and concurrency limiters that the options name, and of those that some class asks
- * for. The latter are transient: made when they are injected, so that a name which only another application knows does
- * no harm here.
+ * Providers of the breakers, queues, concurrency limiters and gates that the options name, and of those that some class
+ * asks for. The latter are transient: made when they are injected, so that a name which only another application knows
+ * does no harm here.
  */
 function named(configured) {
   return KINDS.flatMap(([kind, token, find]) =>
@@ -130,7 +132,7 @@ function settleNames(registry, modules) {
 
 function dynamicModule({ guard = true, filter = true, imports = [] }, sources, options = undefined) {
   const names = (option) => entries(options?.[option], option).map(([name]) => name);
-  const configured = { breakers: names('breakers'), queues: names('queues'), concurrency: names('concurrency') };
+  const configured = Object.fromEntries(KINDS.map(([kind]) => [kind, names(kind)]));
   const registry = {
     provide: TidegateRegistry,
     useFactory: (given, modules) => {

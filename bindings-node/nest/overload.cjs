@@ -7,7 +7,7 @@ const { LoadShedder } = require('../lib/shed.cjs');
 const { backlogOf } = require('../http/backlog.cjs');
 const { entranceOf } = require('../http/concurrency.cjs');
 const { exemption } = require('../http/exempt.cjs');
-const { Gate, errorOf } = require('../http/gate.cjs');
+const { HttpLimiter, errorOf } = require('../http/limiter.cjs');
 const { enter } = require('../http/middleware.cjs');
 const { sheddingOf } = require('../http/shedding.cjs');
 const { exchangeOf, isExempt, refusalFor } = require('./call.cjs');
@@ -26,10 +26,10 @@ function overloadGuard(options) {
   const forHttp = before(entranceOf(concurrency, partition, {}));
   // When the others end, a guard does not hear.
   const forOthers = before(undefined);
-  const [gate, exempted] = [new Gate(), exemption(exempt)];
+  const [limiter, exempted] = [new HttpLimiter(), exemption(exempt)];
   return {
     canActivate(context) {
-      const exchange = exchangeOf(gate, context);
+      const exchange = exchangeOf(limiter, context);
       // A kind of call of which nothing is known.
       if (exchange === undefined || isExempt(exempted, context, exchange)) return true;
       const entrance = context.getType() === 'http' ? forHttp : forOthers;

@@ -1,11 +1,11 @@
 'use strict';
-// @RateLimit where nothing would limit: in an application that does not import TidegateModule, over a gateway without a
-// guard.
+// @RateLimit and @Gate where nothing would limit: in an application that does not import TidegateModule, over a gateway
+// without a guard.
 
 const { Catch, Inject, Injectable, Optional } = require('@nestjs/common');
 const { ModulesContainer } = require('@nestjs/core');
 const check = require('../lib/check.cjs');
-const { classesOf, limitedMethods, limitsOn } = require('./marks.cjs');
+const { classesOf, limitedMethods, saidOn } = require('./marks.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
 class Nothing {
@@ -15,8 +15,8 @@ class Nothing {
 }
 
 /**
- * Stands where @RateLimit does, as a filter of nothing: Nest makes it when the application starts, whatever calls it is
- * for, and a request never meets it.
+ * Stands where @RateLimit and @Gate do, as a filter of nothing: Nest makes it when the application starts, whatever
+ * calls it is for, and a request never meets it.
  */
 class LimitsNeedModule {
   constructor(registry, modules) {
@@ -24,7 +24,7 @@ class LimitsNeedModule {
     const [first, ...others] = placesIn(modules);
     const more = others.length > 0 ? ` and ${others.length} more` : '';
     throw check.valueError(
-      `@RateLimit on ${first ?? 'a method'}${more}: this application does not import TidegateModule, so nothing ` +
+      `${first ?? '@RateLimit on a method'}${more}: this application does not import TidegateModule, so nothing ` +
         'would be limited; add TidegateModule.forRoot() to the imports of its root module, or of the testing module',
     );
   }
@@ -39,13 +39,13 @@ Optional()(LimitsNeedModule, undefined, 0);
 Inject(TidegateRegistry)(LimitsNeedModule, undefined, 0);
 Inject(ModulesContainer)(LimitsNeedModule, undefined, 1);
 
-/** Where @RateLimit stands in the application. */
+/** Where our decorators stand in the application. */
 function placesIn(modules) {
   const places = new Set();
   for (const module of modules.values()) {
     for (const metatype of classesOf(module)) {
       for (const method of limitedMethods(metatype)) {
-        for (const { place } of [...limitsOn(method), ...limitsOn(metatype)]) places.add(place);
+        for (const place of [...saidOn(method), ...saidOn(metatype)]) places.add(place);
       }
     }
   }
@@ -61,9 +61,9 @@ const isGuarded = (target) => (Reflect.getMetadata(GUARDS, target) ?? []).length
 /** Nest applies no global guard to gateways; one that has a guard may call ours from there. */
 function verifyGuarded(metatype, method) {
   if (!Reflect.hasMetadata(MESSAGES, method) || isGuarded(method) || isGuarded(metatype)) return;
-  const [{ place }] = [...limitsOn(method), ...limitsOn(metatype)];
+  const [place] = [...saidOn(method), ...saidOn(metatype)];
   throw check.valueError(
-    `@RateLimit on ${place}: Nest applies no global guard to gateways, so nothing would be limited; ` +
+    `${place}: Nest applies no global guard to gateways, so nothing would be limited; ` +
       `put @UseGuards(TidegateGuard) on ${metatype.name}`,
   );
 }

@@ -1,31 +1,35 @@
 'use strict';
 
-const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter } = require('../index.cjs');
+const { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, Gate } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { refuseWaiting } = require('../lib/concurrency.cjs');
 const { REFUSAL } = require('../lib/errors.cjs');
 const { DECLARED_BY, release } = require('../http/claims.cjs');
 const { declare } = require('../http/declare.cjs');
 const { exemption } = require('../http/exempt.cjs');
-const { Gate, OPTIONS: GATE } = require('../http/gate.cjs');
+const { ASKING, GateEntrance } = require('../http/gate.cjs');
+const { HttpLimiter, OPTIONS: LIMITER } = require('../http/limiter.cjs');
 const { entries, limitsFrom, placeOf } = require('../http/options.cjs');
 const { Limit } = require('../http/limit.cjs');
 const { Plan } = require('../http/plan.cjs');
+const { Presenter } = require('../http/presenter.cjs');
 const { isExempt } = require('./call.cjs');
-const { httpException } = require('./exception.cjs');
-const { limitsOn, skipsOn } = require('./marks.cjs');
+const { gateException, httpException } = require('./exception.cjs');
+const { gateOn, limitsOn, skipsOn } = require('./marks.cjs');
 
 const OPTIONS = [
-  ...['limits', 'breakers', 'queues', 'concurrency', 'scope', 'onConflict', 'overloadStatus', 'exempt'],
-  ...GATE,
+  ...['limits', 'breakers', 'queues', 'concurrency', 'gates', 'scope', 'onConflict', 'overloadStatus', 'exempt'],
+  ...LIMITER,
 ];
 
-/** Everything one application has configured: its limits, breakers, queues and concurrency limiters. */
+/** Everything one application has configured: its limits, breakers, queues, concurrency limiters and gates. */
 class TidegateRegistry {
   #limits;
   #breakers;
   #queues;
   #concurrency;
+  /** Name → gate and how it is asked. */
+  #gates;
   #overloadStatus;
   /** Which requests pass uncounted. */
   #exempt;
@@ -76,7 +80,11 @@ class TidegateRegistry {
         'concurrency limiter',
       ),
     );
-    this.gate = new Gate(given);
+    this.limiter = new HttpLimiter(given);
+    const presenter = new Presenter(given);
+    this.#gates = new Map(
+      entries(given.gates, 'gates').map(([name, value]) => [name, this.#gate(name, value, presenter)]),
+    );
   }
 
   breaker(name) {
@@ -91,18 +99,28 @@ class TidegateRegistry {
     return found(this.#concurrency, name, 'concurrency limiter', 'concurrency');
   }
 
+  gate(name) {
+    return found(this.#gates, name, 'gate', 'gates').gate;
+  }
+
   /** The names that are configured. */
   get names() {
     return {
       breakers: [...this.#breakers.keys()],
       queues: [...this.#queues.keys()],
       concurrency: [...this.#concurrency.keys()],
+      gates: [...this.#gates.keys()],
     };
   }
 
   /** `error` as an HttpException where it is a refusal of tidegate, else as it is. */
   httpException(error) {
     return httpException(error, this.#overloadStatus);
+  }
+
+  /** A gate's refusal as an HttpException. */
+  gateException(refusal) {
+    return gateException(refusal, this.#overloadStatus);
   }
 
   /** Whether a call passes whatever its limits say. */
@@ -134,7 +152,8 @@ class TidegateRegistry {
     if (plan === undefined) {
       const skips = skipsOn(handler);
       const limits = skips.includes(undefined) ? [] : limitsOn(handler).flatMap((one) => this.#make(one));
-      this.#fields.set(handler, (plan = new Plan(limits.filter(({ name }) => !skips.includes(name)))));
+      const kept = limits.filter(({ name }) => !skips.includes(name));
+      this.#fields.set(handler, (plan = new Plan(kept, this.#entranceOf(gateOn(handler)))));
     }
     return plan;
   }
@@ -144,18 +163,43 @@ class TidegateRegistry {
    */
   #plan(controller, handler) {
     const skips = [...skipsOn(handler), ...skipsOn(controller)];
-    if (skips.includes(undefined)) return new Plan([]);
+    const entrance = this.#entranceOf(gateOn(handler, controller));
+    if (skips.includes(undefined)) return new Plan([], entrance);
     const levels = [limitsOn(handler), limitsOn(controller)].map((level) =>
       level.map((one) => [this.#make(one), named(one)]),
     );
-    if (skips.length === 0 && levels.every(({ length }) => length === 0)) return this.#common;
+    const isCommon = skips.length === 0 && levels.every(({ length }) => length === 0);
+    if (isCommon) return entrance === undefined ? this.#common : new Plan(this.#limits, entrance);
     const limits = [];
     const taken = new Set();
     for (const level of [...levels, [[this.#limits, true]]]) {
       for (const [made] of level) limits.push(...made.filter(({ name }) => !taken.has(name)));
       for (const [made, isNamed] of level) if (isNamed) for (const { name } of made) taken.add(name);
     }
-    return new Plan(limits.filter(({ name }) => !skips.includes(name)));
+    return new Plan(
+      limits.filter(({ name }) => !skips.includes(name)),
+      entrance,
+    );
+  }
+
+  /** A gate of the options: as it is, or with how it is asked. */
+  #gate(name, value, presenter) {
+    const where = `gates: '${name}'`;
+    const { gate, ...asking } =
+      value instanceof Gate ? { gate: value } : check.options(value, where, ['gate', ...ASKING]);
+    const entrance = said(where, () => new GateEntrance(gate, asking, presenter));
+    if (!(REFUSAL in gate)) Object.defineProperty(gate, REFUSAL, { value: (error) => this.httpException(error) });
+    return { gate, entrance };
+  }
+
+  /** How a route asks its gate, by what the decorator says. */
+  #entranceOf(told) {
+    if (told === undefined) return undefined;
+    const { name, own, place } = told;
+    return said(`@Gate on ${place}`, () => {
+      const { entrance } = found(this.#gates, name, 'gate', 'gates');
+      return Object.keys(own).length === 0 ? entrance : entrance.with(own);
+    });
   }
 
   #make(description) {
@@ -201,6 +245,16 @@ class TidegateRegistry {
         return [name, object];
       }),
     );
+  }
+}
+
+/** A mistake tells where it stands. */
+function said(where, make) {
+  try {
+    return make();
+  } catch (error) {
+    error.message = `${where}: ${error.message}`;
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 // Gate: one decision of all parts, its end, errors, calls with a fallback.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import {
   AccessDeniedError,
   Admission,
@@ -301,5 +302,38 @@ describe('Gate', () => {
       breakers[name].reset();
       assert.ok(gate.admit({ dependencies: names }).allowed);
     }
+  });
+});
+
+describe('an admission that is forgotten', () => {
+  it('comes back when it is collected, and the log says so once for its gate', { skip: !globalThis.gc }, async (t) => {
+    const warnings = [];
+    const hear = ({ name, message }) => name === 'TidegateWarning' && warnings.push(message);
+    process.on('warning', hear);
+    t.after(() => process.off('warning', hear));
+    const { gate, database, payment, clock, left } = parts({ refundOn: ['cancelled'] });
+    payment.acquire().failure();
+    clock.advance(30_000);
+    const forget = () => void gate.enter(ANN).breaker('payment');
+    const kept = gate.enter(ANN);
+    for (let round = 0; round < 2; round += 1) {
+      forget();
+      assert.deepEqual([database.inUse, left(), payment.tryAcquire()], [2, 1, null]);
+      const deadline = performance.now() + 30_000;
+      while (database.inUse === 2) {
+        assert.ok(performance.now() < deadline, 'not within half a minute');
+        await setTimeout(50);
+        globalThis.gc();
+      }
+      assert.equal(left(), 2);
+      // The probe is back too.
+      payment.acquire().release();
+    }
+    assert.deepEqual([kept.finish(), kept.finish(), database.inUse, left()], [true, false, 0, 2]);
+    const told = warnings.filter((text) => text.includes('dropped without finish()'));
+    assert.deepEqual(
+      told.map((text) => text.slice(0, 62)),
+      ["an admission of the gate 'orders' was dropped without finish()"],
+    );
   });
 });

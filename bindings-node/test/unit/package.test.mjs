@@ -55,6 +55,7 @@ describe('the installed package', { skip }, () => {
     const entries = [
       'nest',
       'express',
+      'koa',
       'fastify',
       'fetch',
       'undici',
@@ -78,7 +79,7 @@ describe('the installed package', { skip }, () => {
   });
 
   it('has entry points that need nobody else, the same objects by require and by import', () => {
-    const alone = ['express', 'fastify', 'kafka', 'bullmq', 'prom-client', 'opentelemetry', 'throttler'];
+    const alone = ['express', 'koa', 'fastify', 'kafka', 'bullmq', 'prom-client', 'opentelemetry', 'throttler'];
     for (const entry of [...alone, 'express-rate-limit']) {
       const code =
         `import * as esm from 'tidegate/${entry}'; import { createRequire } from 'node:module';` +

@@ -4,5 +4,5 @@ import { dirname, join } from 'node:path';
 
 const load = createRequire(join(process.cwd(), 'package.json'));
 const ours = (file: string) => load(join(dirname(load.resolve('tidegate')), 'http', file));
-ours('concurrency.cjs').alone.mostMs = 300;
+ours('held.cjs').alone.mostMs = 300;
 ours('refused.cjs').patience.stallMs = 900;

@@ -1,8 +1,8 @@
 // What there is no room for.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
-import { BoundedQueue, ConcurrencyLimiter, LoadShedder } from 'tidegate';
+import { BoundedQueue, ConcurrencyLimiter } from 'tidegate';
+import { closed } from './gates.js';
 
 /** A limiter with one place, which is kept for live. */
 function oneForLive(t: TestContext) {
@@ -29,12 +29,5 @@ export const FULL: Record<string, (t: TestContext, config: any) => any> = {
     else backlog.tryPush(1);
     return { backlog };
   },
-  /** It refuses everything up to `normal`, for eight intervals and more. */
-  async shedder(_t, { priority }) {
-    const signals = [{ kind: 'gauge' as const, start: 0, full: 1, read: () => 1 }];
-    const options = { rise: 1, minAdmit: 0, intervalMs: 10_000, criticalAfterMs: 3_600_000 };
-    const shedder = new LoadShedder({ signals, ...options });
-    while (shedder.admit('normal')) await setTimeout(1);
-    return { shedder, priority };
-  },
+  shedder: async (_t, { priority }) => ({ shedder: await closed(), priority }),
 };

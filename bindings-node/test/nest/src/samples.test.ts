@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
 
 const load = createRequire(join(process.cwd(), 'package.json'));
 const samples = join(process.cwd(), 'src/samples');
@@ -88,6 +90,38 @@ describe('the samples', () => {
     assert.equal((await bank.get(url)).data, '5 EUR');
     assert.deepEqual(await query(), { rows: 1, aborted: false });
     assert.equal(asked.length, 12);
+  });
+
+  it('of a gate answer before each framework', async (t) => {
+    const samples = [1, 2, 3, 4].map((number) => import(`./samples/gate-${number}.js`));
+    const [express, fastify, nest, koa] = await Promise.all(samples);
+    const listen = async (server: any) => {
+      t.after(() => (server.close(), server.closeAllConnections?.()));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return (server.address() as AddressInfo).port;
+    };
+    const ask = async (port: number, path: string, method = 'GET') => {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { 'x-api-key': 'ann' } });
+      // Of the limits that are slow to fill.
+      const fields = answer.headers.get('ratelimit')?.replace(/;t=\d+|, "everyone";r=\d+;t=\d+/g, '') ?? null;
+      return [answer.status, await answer.text(), fields];
+    };
+    const ours = await listen(createServer(express.app));
+    assert.deepEqual(await ask(ours, '/orders', 'POST'), [201, '{"left":99}', '"client";r=99']);
+    assert.deepEqual(await ask(ours, '/recommendations'), [200, '[]', '"client";r=98']);
+    await fastify.app.listen({ port: 0, host: '127.0.0.1' });
+    t.after(() => fastify.app.close());
+    const { port } = fastify.app.server.address();
+    assert.deepEqual(await ask(port, '/search'), [200, '95 left', '"client";r=95']);
+    assert.deepEqual(await ask(port, '/version'), [200, '1', null]);
+    const app = await NestFactory.create(nest.OrdersModule, new ExpressAdapter(), { logger: false });
+    t.after(() => app.close());
+    await app.listen(0, '127.0.0.1');
+    const { port: nests } = app.getHttpServer().address();
+    assert.deepEqual(await ask(nests, '/orders'), [200, '[]', '"client";r=99']);
+    assert.deepEqual(await ask(nests, '/orders', 'POST'), [201, '{"left":98}', '"client";r=98']);
+    const koas = await listen(createServer(koa.app.callback()));
+    assert.deepEqual(await ask(koas, '/?urgent=1'), [200, '49 left', '"client";r=99']);
   });
 
   it('without a framework run from top to bottom', async (t) => {

@@ -2,20 +2,27 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import { All, Controller, UseGuards } from '@nestjs/common';
+import { All, Controller, Req, Res, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import express from 'express';
 import Fastify from 'fastify';
-import { rateLimit } from 'tidegate/express';
-import tidegate from 'tidegate/fastify';
-import { RateLimit, TidegateModule, overloadGuard } from 'tidegate/nest';
+import Koa from 'koa';
+import type { Admission, Gate as TheGate } from 'tidegate';
+import { admit, rateLimit } from 'tidegate/express';
+import tidegate, { admit as admitFastify } from 'tidegate/fastify';
+import { admit as admitKoa, rateLimit as rateLimitKoa } from 'tidegate/koa';
+import { Admitted, Gate, RateLimit, TidegateModule, overloadGuard } from 'tidegate/nest';
 import { ADAPTERS, type Adapter } from './app.js';
 
 /**
  * Serves `/` behind limits, each with middleware or a decorator of its own, the first on top, and behind an entrance: a
- * shedder, a backlog, a concurrency limit. Gives the port.
+ * shedder, a backlog, a concurrency limit; or behind a gate. Answers what `X-Status` says. Gives the port.
  */
-export type Serve = (t: TestContext, limits: any[], entrance?: any) => Promise<number>;
+export type Serve = (t: TestContext, limits: any[], entrance?: any, gated?: Gated) => Promise<number>;
+/** A gate, how requests ask it, and what handlers do with what it said. */
+export type Gated = { gate: TheGate; asking?: any; handle?: (admission: Admission | undefined) => unknown };
+const noHandle: NonNullable<Gated['handle']> = () => undefined;
+const statusOf = (request: any) => Number(request.headers['x-status'] ?? 200);
 /** The entrance belongs to the last one's middleware. */
 const withEntrance = (limits: any[], entrance: any): any[] =>
   entrance === undefined ? limits : [...limits.slice(0, -1), { ...limits.at(-1), ...entrance }];
@@ -33,30 +40,44 @@ const portOf = async (t: TestContext, server: any): Promise<number> => {
 /** The limits stand over a route as decorators. */
 const nest =
   (adapter: Adapter): Serve =>
-  async (t, limits, entrance) => {
+  async (t, limits, entrance, gated) => {
     @Controller()
     class Root {
-      all() {
-        return '';
+      async all(request: any, response: any, admission?: Admission) {
+        response.status(statusOf(request));
+        return (await (gated?.handle ?? noHandle)(admission)) ?? '';
       }
     }
     const on = Object.getOwnPropertyDescriptor(Root.prototype, 'all')!;
     All(PATHS)(Root.prototype, 'all', on);
+    Req()(Root.prototype, 'all', 0);
+    Res({ passthrough: true })(Root.prototype, 'all', 1);
+    Admitted()(Root.prototype, 'all', 2);
+    if (gated !== undefined) Gate('orders', gated.asking)(Root.prototype, 'all', on);
+    const options = gated === undefined ? {} : { gates: { orders: gated.gate } };
     if (entrance !== undefined) UseGuards(overloadGuard(entrance))(Root.prototype, 'all', on);
     for (const { rate, ...options } of [...limits].reverse()) RateLimit(rate, options)(Root.prototype, 'all', on);
-    const module = { module: class {}, imports: [TidegateModule.forRoot()], controllers: [Root] };
-    const app: any = await NestFactory.create(module, ADAPTERS[adapter]() as any, { logger: false });
+    const module = { module: class {}, imports: [TidegateModule.forRoot(options)], controllers: [Root] };
+    const app: any = await NestFactory.create(module, ADAPTERS[adapter]() as any, {
+      logger: false,
+      abortOnError: false,
+    });
     t.after(() => app.close());
     await app.listen(0, '127.0.0.1');
     return (app.getHttpServer().address() as AddressInfo).port;
   };
 
 export const SERVERS: Record<string, Serve> = {
-  'node:http': (t, limits, entrance) => {
-    const [first, ...others] = withEntrance(limits, entrance).map((limit) => rateLimit(limit));
-    const through = (rest: any[], asked: any, response: any): void =>
+  'node:http': (t, limits, entrance, gated) => {
+    const own = gated === undefined ? [] : [admit(gated.gate, gated.asking)];
+    const [first, ...others] = [...withEntrance(limits, entrance).map((limit) => rateLimit(limit)), ...own];
+    const handle = async (asked: any, response: any) => {
+      response.statusCode = statusOf(asked);
+      response.end((await (gated?.handle ?? noHandle)(asked.admission)) ?? '');
+    };
+    const through = (rest: any[], asked: any, response: any): unknown =>
       rest.length === 0
-        ? response.end()
+        ? handle(asked, response)
         : rest[0](asked, response, (error?: Error) => {
             if (error === undefined) return through(rest.slice(1), asked, response);
             response.statusCode = 500;
@@ -64,16 +85,36 @@ export const SERVERS: Record<string, Serve> = {
           });
     return portOf(t, createServer((asked, response) => through([first, ...others], asked, response)));
   },
-  express: (t, limits, entrance) => {
+  express: (t, limits, entrance, gated) => {
     const app = express();
     for (const limit of withEntrance(limits, entrance)) app.use(rateLimit(limit));
-    for (const path of PATHS) app.all(path, (_request, response) => void response.end());
+    if (gated !== undefined) app.use(admit(gated.gate, gated.asking));
+    app.all(PATHS, async (request, response) => {
+      response.status(statusOf(request)).end((await (gated?.handle ?? noHandle)(request.admission)) ?? '');
+    });
     return portOf(t, createServer(app));
   },
-  async fastify(t, limits, entrance) {
+  koa: (t, limits, entrance, gated) => {
+    const app = new Koa();
+    app.silent = true;
+    for (const limit of withEntrance(limits, entrance)) app.use(rateLimitKoa(limit));
+    if (gated !== undefined) app.use(admitKoa(gated.gate, gated.asking));
+    app.use(async (context: any) => {
+      context.status = statusOf(context);
+      context.body = (await (gated?.handle ?? noHandle)(context.admission)) ?? '';
+    });
+    return portOf(t, createServer(app.callback()));
+  },
+  async fastify(t, limits, entrance, gated) {
     const app = Fastify();
     for (const limit of withEntrance(limits, entrance)) await app.register(tidegate, limit);
-    for (const path of PATHS) app.all(path, async () => '');
+    if (gated !== undefined) await app.register(admitFastify, { gate: gated.gate, ...gated.asking });
+    for (const path of PATHS) {
+      app.all(path, async (request, reply) => {
+        reply.code(statusOf(request));
+        return (await (gated?.handle ?? noHandle)(request.admission)) ?? '';
+      });
+    }
     t.after(() => app.close());
     await app.listen({ port: 0, host: '127.0.0.1' });
     return (app.server.address() as AddressInfo).port;

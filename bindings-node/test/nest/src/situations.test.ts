@@ -6,13 +6,12 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { RateLimiter } from 'tidegate';
 import { FULL } from './full.js';
+import { gateOf } from './gates.js';
 import { SERVERS } from './servers.js';
 
 /** Up from target/node-apps/<app>, where the tests run. */
 const FILE = join(process.cwd(), '../../../tests/vectors/http_situations.json');
-const { cases: all } = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : { cases: [] };
-/** Without those of a gate. */
-const cases = all.filter(({ config }: any) => config.gate === undefined);
+const { cases } = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : { cases: [] };
 
 const key = (text?: string): any => (text?.startsWith('constant:') ? () => text.slice('constant:'.length) : text);
 
@@ -24,8 +23,17 @@ const textOrSaid = (text?: string): any => (text?.startsWith('header:') ? said(t
 
 /** What an error says after the argument's name. */
 const WRONG: Record<string, string> = {
+  priority: '.urgent. is none of .*',
+  dependencies: '.paiment. is none; the gate has payment',
   cost: '.*from 1 to 3, got 4',
   partition: '"urgent" is none of "live", "batch"',
+};
+
+const PROBLEMS: Record<string, string> = {
+  quota_exceeded: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+  temporary_reduced_capacity: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
+  forbidden: 'about:blank',
+  timeout: 'about:blank',
 };
 
 /** A limit of a case, as our options. */
@@ -41,7 +49,9 @@ function optionsOf({ rate, keyed, algorithm, ...rest }: any) {
 const answer = (port: number, { method, path, headers, remote }: any) =>
   new Promise<any>((resolve, reject) => {
     ask({ port, host: '127.0.0.1', localAddress: remote, method, path, headers, agent: false }, (response) => {
-      response.resume().on('end', () => resolve(response));
+      let text = '';
+      response.setEncoding('utf8').on('data', (data) => (text += data));
+      response.on('end', () => resolve({ statusCode: response.statusCode, headers: response.headers, text }));
     })
       .on('error', reject)
       .end();
@@ -53,15 +63,18 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     for (const { name: what, config, asks, error } of cases) {
       it(what, async (t) => {
         if (error !== undefined) {
-          const message = new RegExp(`^${error}:? ${WRONG[error]}$`);
+          // Nest and Fastify say where it stands as well.
+          const message = new RegExp(`(^|[a-z] on [A-Za-z.]+: )${error}:? ${WRONG[error]}$`);
           const at = await FULL[config.full]?.(t, config);
-          return assert.rejects(async () => serve(t, config.limits.map(optionsOf), at), { message });
+          const gated = config.gate && (await gateOf(t, config.gate));
+          return assert.rejects(async () => serve(t, (config.limits ?? []).map(optionsOf), at, gated), { message });
         }
+        const gated = config.gate && (await gateOf(t, config.gate));
         const own = { priority: textOrSaid(config.priority), partition: textOrSaid(config.partition) };
         const entrance = await FULL[config.full]?.(t, { ...config, ...own });
-        const port = await serve(t, config.limits.map(optionsOf), entrance);
+        const port = await serve(t, (config.limits ?? []).map(optionsOf), entrance, gated);
         for (const [index, expected] of asks.entries()) {
-          const { statusCode, headers } = await answer(port, expected);
+          const { statusCode, headers, text } = await answer(port, expected);
           const state = headers.ratelimit?.replace(/;t=\d+/g, '') ?? null;
           const policy = headers['ratelimit-policy'] ?? null;
           // A fault after the limits have spoken: a framework may keep what they said, or not.
@@ -71,6 +84,11 @@ for (const [name, serve] of Object.entries(SERVERS)) {
             isSaid ? [expected.status, expected.policy, expected.state] : [expected.status],
             `ask ${index}`,
           );
+          if (expected.denied_by !== undefined && expected.method !== 'HEAD') {
+            const problem = JSON.parse(text);
+            const told = [problem.type, problem.status, problem['violated-policies']];
+            assert.deepEqual(told, [PROBLEMS[expected.problem], expected.status, [expected.denied_by]], `ask ${index}`);
+          }
           const wait = headers['retry-after'];
           if (expected.retry_after === null) assert.equal(wait, undefined);
           else

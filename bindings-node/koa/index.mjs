@@ -1,0 +1,2 @@
+// The same objects as require('tidegate/koa').
+export * from './index.cjs';

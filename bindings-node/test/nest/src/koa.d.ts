@@ -1,0 +1,3 @@
+// Koa's types need others of a version that Koa itself does not have.
+declare module 'koa';
+declare module '@koa/router';
