@@ -15,6 +15,12 @@ function isMounted({ raw, baseUrl, originalUrl, url }) {
   return baseUrl !== '';
 }
 
+/** As clients send it: what is beyond ASCII in percents. */
+const encoded = (path) => capitalized(encodeURI(path.toWellFormed()).replaceAll('%25', '%'));
+
+/** `%c3` is `%C3`. */
+const capitalized = (path) => path.replace(/%[0-9a-f]{2}/gi, (byte) => byte.toUpperCase());
+
 /** Of `exempt`: whether a request passes uncounted. OPTIONS does too: a refused preflight looks like a broken site. */
 function exemption(given = undefined) {
   const isDefault = given === undefined;
@@ -27,11 +33,12 @@ function exemption(given = undefined) {
       throw check.valueError(`exempt: a path starts with / and is compared as it is, got ${check.show(path)}`);
     }
   }
-  const paths = new Set(value);
+  const paths = new Set(value.flatMap((path) => [path, encoded(path)]));
   // The path of the target, `/a` of `/a?b` and of `http://host/a`, is cut out only where the target itself is none.
   const isOne = (url) =>
     paths.has(url) ||
-    (!/^\/[^?#]*$/.test(url) && paths.has(url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '')));
+    (!/^\/[^%?#]*$/.test(url) &&
+      paths.has(capitalized(url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, ''))));
   return (request) =>
     request.method === 'OPTIONS' || (isOne(request.url ?? '') && !(isDefault && isMounted(request)));
 }

@@ -165,7 +165,8 @@ export interface RequestsOptions extends Pick<Place, 'scope'> {
   /** Whose level a request has, sync or async; default: the client's. */
   user?: (request: any) => string | number | undefined | null | Promise<string | number | undefined | null>;
   /**
-   * Paths that are never refused, as OPTIONS never is: exact ones, without the prefix of an Express mount. Default
+   * Paths that are never refused, as OPTIONS never is: exact ones as they are spelled, without the prefix of an Express
+   * mount; what is beyond ASCII may be written as it is or in percents. Default
    * `['/healthz', '/livez', '/readyz']` of the whole application, and none below a mount (`app.use('/search', …)`).
    */
   exempt?: string[];

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from served import served, served_wsgi
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from test_http import cases
 from test_shed import closed
 from tidegate import (
@@ -34,8 +34,9 @@ from tidegate import (
 from tidegate.asgi import TidegateMiddleware
 from tidegate.headers import Problem
 from tidegate.keys import client_ip, header
+from yarl import URL
 
-METHODS = ["GET", "POST", "OPTIONS"]
+METHODS = ["GET", "HEAD", "POST", "OPTIONS"]
 
 
 def limit_of(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -149,7 +150,7 @@ async def play(url: str, asks: list[Any], is_idle: Callable[[], bool] = lambda: 
         connector = aiohttp.TCPConnector(local_addr=(ask["remote"], 0))
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.request(ask["method"], url + ask["path"], headers=ask["headers"]) as answer,
+            session.request(ask["method"], URL(url + ask["path"], encoded=True), headers=ask["headers"]) as answer,
         ):
             body = await answer.read()
         told = {
@@ -193,6 +194,16 @@ def test_situations(case: Any, make: Callable[[list[Any]], Any]) -> None:
             app = TidegateMiddleware(answering, limit, **entrance, **options)
             with served(app) as url:
                 run(play(url, case["asks"]))
+        return
+    if "exempt" in case["name"]:
+        if make is not middleware:
+            pytest.skip("exempt paths are a middleware's, for all routes")
+        [(limit, options)] = [limit_of(limit) for limit in case["config"]["limits"]]
+        exempt = {"exempt": case["config"]["exempt"]} if "exempt" in case["config"] else {}
+        limited = TidegateMiddleware(answering, limit, **options, **exempt)
+        mount = case["config"].get("mount")
+        with served(limited if mount is None else Starlette(routes=[Mount(mount, limited)])) as url:
+            run(play(url, case["asks"]))
         return
     with served(make([limit_of(limit) for limit in case["config"]["limits"]])) as url:
         run(play(url, case["asks"]))

@@ -83,6 +83,16 @@ def _route(name: str, route: Any) -> tuple[frozenset[str] | None, str, re.Patter
     return (methods_of(method), *path_of(name, path))
 
 
+# Letters, digits and -._~, which no client needs to encode (RFC 3986, 2.3).
+_NEEDLESS = re.compile(rb"%(?:2[DE]|3\d|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
+
+
+def is_disguised(scope: Scope) -> bool:
+    """Whether its path was written with percents where none are needed: some routers take it for another path."""
+    raw: bytes | None = scope.get("raw_path")
+    return raw is not None and b"%" in raw and _NEEDLESS.search(raw.partition(b"?")[0]) is not None
+
+
 def route_path(scope: Scope, root: str = "") -> str:
     """The path as the application that stands here routes it: without the prefix of a mount or of ``--root-path``, or
     of its own ``root`` in their place.

@@ -37,6 +37,7 @@ from ._guard import Condition, Fastest, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
 from ._outcome import Answer
 from ._partition import PartitionOf, partition_of, partition_option
+from ._routes import is_disguised
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._tidegate import (
     AccessList,
@@ -152,8 +153,9 @@ class TidegateMiddleware:
             function of the scope, sync or async, that gives seconds, a Deadline or None; None: nobody asks.
         outcome_at: when the gate's permit comes back, by the status of the answer: at the end of its "body", before
             background tasks, or at its "headers". A WebSocket's comes back when the handshake is answered.
-        exempt: paths that are never refused, written as a Rule's, without the prefix of a mount. Default: ``/healthz``,
-            ``/livez`` and ``/readyz`` of the whole application, and none below a mount. OPTIONS is exempt too: a
+        exempt: paths that are never refused, written as a Rule's, without the prefix of a mount, and met as they are
+            spelled (``/%68ealthz`` is none). Default: ``/healthz``, ``/livez`` and ``/readyz`` of the whole
+            application, and none below a mount. OPTIONS is exempt too: a
             refused preflight looks like a broken site.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes uncounted.
         allow, deny: addresses, networks and keys (``"key:monitoring"``) that pass uncounted, or are refused with 403.
@@ -362,9 +364,13 @@ class TidegateMiddleware:
             return await self.app(scope, receive, send)
         exempt = self._exempt
         if (
-            scope["path"] in exempt.exact
-            or ((exempt.patterns or scope.get("root_path") or self._root) and exempt.match(scope, self._root))
-        ) and (self._exempt_below or not _is_mounted(scope)):
+            (
+                scope["path"] in exempt.exact
+                or ((exempt.patterns or scope.get("root_path") or self._root) and exempt.match(scope, self._root))
+            )
+            and (self._exempt_below or not _is_mounted(scope))
+            and not is_disguised(scope)
+        ):
             return await self.app(scope, receive, send)
         if self._gated is not None:
             return await self._through(self._gated, scope, receive, send)

@@ -72,7 +72,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
         const gated = config.gate && (await gateOf(t, config.gate));
         const own = { priority: textOrSaid(config.priority), partition: textOrSaid(config.partition) };
         const entrance = await FULL[config.full]?.(t, { ...config, ...own });
-        const port = await serve(t, (config.limits ?? []).map(optionsOf), entrance, gated);
+        const port = await serve(t, (config.limits ?? []).map(optionsOf), entrance, gated, config);
         for (const [index, expected] of asks.entries()) {
           const { statusCode, headers, text } = await answer(port, expected);
           const state = headers.ratelimit?.replace(/;t=\d+/g, '') ?? null;
