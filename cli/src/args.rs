@@ -1,6 +1,7 @@
 //! What may be said on the command line.
 
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use tidegate::arena::HostConfig;
@@ -64,6 +65,16 @@ pub(crate) enum Command {
         /// End after so many pictures [default: never].
         #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
+    },
+    /// Lease tokens from Redis or Valkey for the cluster limits of this machine.
+    ///
+    /// Starts the program tidegate-agent, of the crate tidegate-cluster, which has the client of Redis. Its words:
+    /// tidegate agent --help.
+    #[command(disable_help_flag = true)]
+    Agent {
+        /// What it is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
     },
     /// Open a circuit breaker by hand: every call is refused until it is closed or reset.
     ///

@@ -127,6 +127,25 @@ fn view(view: &ObjectView, snapshot: &Snapshot) -> Value {
                 "denial_rate": rates::denial_rate(view),
             })
         }
+        ObjectView::Cluster { quota, member, stats } => json!({
+            "quota": self::quota(quota),
+            "member": member,
+            "tokens": stats.tokens,
+            "expires_in_s": seconds(stats.expires_in_ns),
+            "refilled": stats.refilled,
+            "fault": stats.health.fault,
+            "syncs": stats.health.syncs,
+            "errors": stats.health.errors,
+            "late": stats.health.late,
+            "epochs": stats.health.epochs,
+            "granted": stats.health.granted,
+            "level": stats.health.level,
+            "round_trip_s": stats.health.round_trip.as_secs_f64(),
+            "admitted": stats.admitted,
+            "denied": stats.denied,
+            "would_deny": stats.would_deny,
+            "denial_rate": rates::denial_rate(view),
+        }),
         ObjectView::Throttle { stats } => json!({
             "probability": stats.probability,
             "window_requests": stats.window_requests,

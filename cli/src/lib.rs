@@ -7,12 +7,13 @@
 //! | file | idea |
 //! |---|---|
 //! | `args.rs` | what may be said |
-//! | `ls.rs`, `show.rs`, `top.rs`, `operate.rs`, `rm.rs` | the commands |
+//! | `ls.rs`, `show.rs`, `top.rs`, `operate.rs`, `rm.rs`, `agent.rs` | the commands |
 //! | `snapshot.rs`, `rates.rs` | an arena at one moment, and what happened since another |
 //! | `text.rs`, `json.rs` | a picture for people, and for programs |
 //! | `table.rs`, `units.rs`, `paint.rs` | columns; bytes, times and numbers for people; colours |
 //! | `terminal.rs`, `signals.rs` | keys and the size of the screen; what ends or stops a program that has one |
 
+mod agent;
 mod args;
 mod json;
 mod ls;
@@ -128,6 +129,7 @@ fn command(cli: &args::Cli, to: &mut Output<'_>) -> Result<(), CliError> {
         Command::Ls => ls::ls(place, to),
         Command::Show { arena, object } => show::show(place, arena, object.as_deref(), to),
         Command::Top { arena, interval, count } => top::top(place, arena, *interval, *count, to),
+        Command::Agent { words } => agent::start(words),
         Command::Open { arena, breaker } => operate::open(place, arena, breaker, to),
         Command::Close { arena, breaker } => operate::close(place, arena, breaker, to),
         Command::Reset { arena, object, key } => operate::reset(place, arena, object, key.as_deref(), to),

@@ -95,6 +95,11 @@ pub(crate) fn reset(
                  given back or their process dies"
             )));
         }
+        (Object::Cluster(_), None) => {
+            return Err(CliError::Message(format!(
+                "{name:?} is a cluster limit: its level is the store's, for all machines; it fills at its rate"
+            )));
+        }
         (Object::RetryBudget(_) | Object::Throttle(_) | Object::Shedder(_), None) => {
             return Err(CliError::Message(format!(
                 "{name:?} is a {}: it forgets by itself; `tidegate rm` removes it",
@@ -161,6 +166,7 @@ fn kind(object: &Object) -> ObjectKind {
         Object::Throttle(_) => ObjectKind::ClientThrottle,
         Object::BreakerRegistry(_) => ObjectKind::BreakerRegistry,
         Object::Shedder(_) => ObjectKind::LoadShedder,
+        Object::Cluster(_) => ObjectKind::ClusterLimit,
     }
 }
 

@@ -9,6 +9,7 @@ use tidegate::breaker::registry::RegistryStats;
 use tidegate::breaker::{BreakerStats, Event, State};
 use tidegate::concurrency::{ConcurrencyHolder, ConcurrencyStats};
 use tidegate::inspect::Object;
+use tidegate::lease::ClusterStats;
 use tidegate::limit::{BucketStats, LimiterStats};
 use tidegate::retry::RetryBudgetStats;
 use tidegate::shed::ShedderStats;
@@ -66,6 +67,11 @@ pub(crate) enum ObjectView {
     },
     Shedder {
         stats: ShedderStats,
+    },
+    Cluster {
+        quota: Quota,
+        member: String,
+        stats: ClusterStats,
     },
     /// `open`: the keys whose breaker is not closed.
     Registry {
@@ -180,6 +186,9 @@ impl ObjectView {
             Object::RetryBudget(budget) => Self::RetryBudget { stats: budget.stats() },
             Object::Throttle(throttle) => Self::Throttle { stats: throttle.stats() },
             Object::Shedder(shedder) => Self::Shedder { stats: shedder.stats() },
+            Object::Cluster(limit) => {
+                Self::Cluster { quota: limit.quota(), member: limit.member_id(), stats: limit.stats() }
+            }
             Object::BreakerRegistry(registry) => {
                 let breakers: Vec<_> = registry.items().into_iter().map(|item| item.breaker).collect();
                 let all = breakers.iter().chain([registry.overflow()]);
@@ -205,6 +214,7 @@ impl ObjectView {
             // What passed and has reported.
             Self::Throttle { stats } => (stats.accepted + stats.refused, stats.rejected),
             Self::Shedder { stats } => (stats.admitted, stats.shed.iter().sum()),
+            Self::Cluster { stats, .. } => (stats.admitted, stats.denied),
         }
     }
 
@@ -217,7 +227,8 @@ impl ObjectView {
             | Self::Registry { .. }
             | Self::RetryBudget { .. }
             | Self::Throttle { .. }
-            | Self::Shedder { .. } => None,
+            | Self::Shedder { .. }
+            | Self::Cluster { .. } => None,
         }
     }
 }

@@ -93,6 +93,14 @@ impl Writer<'_> {
                 &[Left("CLIENT THROTTLE"), Right("REJECTS"), Right("REQUESTS"), Right("ACCEPTED"), Right("FORCED")]
             }
             ObjectKind::LoadShedder => &[Left("LOAD SHEDDER"), Right("PRESSURE"), Right("SHEDS")],
+            ObjectKind::ClusterLimit => &[
+                Left("CLUSTER LIMIT"),
+                Left("QUOTA"),
+                Right("LEASED"),
+                Right("ENDS IN"),
+                Right("LEFT"),
+                Right("ROUND TRIP"),
+            ],
             ObjectKind::BreakerRegistry => &[
                 Left("BREAKER REGISTRY"),
                 Right("BREAKERS"),
@@ -162,6 +170,12 @@ impl Writer<'_> {
             ObjectView::Shedder { stats } => {
                 cells.extend([units::percent(stats.pressure), units::percent(stats.shed_share)]);
             }
+            ObjectView::Cluster { quota, stats, .. } => {
+                let trip = u64::try_from(stats.health.round_trip.as_nanos()).unwrap_or(u64::MAX);
+                let ends = if stats.tokens > 0 { units::span(stats.expires_in_ns) } else { "-".to_owned() };
+                cells.extend([quota.to_string(), units::count(stats.tokens.into()), ends]);
+                cells.extend([units::count(stats.health.level), units::span(trip)]);
+            }
             ObjectView::Throttle { stats } => {
                 cells.push(units::percent(stats.probability));
                 cells.extend([stats.window_requests, stats.window_accepts, stats.forced].map(units::count));
@@ -205,6 +219,7 @@ impl Writer<'_> {
             ObjectView::RetryBudget { stats } => stats.would_deny,
             ObjectView::Throttle { stats } => stats.would_reject,
             ObjectView::Shedder { stats } => stats.would_shed,
+            ObjectView::Cluster { stats, .. } => stats.would_deny,
             ObjectView::Breaker { .. } | ObjectView::Registry { .. } => 0,
         };
         if would_deny > 0 {
@@ -235,6 +250,12 @@ impl Writer<'_> {
             }
             ObjectView::Throttle { .. } => notes.push(format!("over {}: {declared}", seen.info.shape)),
             ObjectView::Shedder { .. } => notes.push(format!("by {}: {declared}", seen.info.shape)),
+            ObjectView::Cluster { member, stats, .. } => {
+                let [syncs, errors, late] =
+                    [stats.health.syncs, stats.health.errors, stats.health.late].map(units::count);
+                notes.push(format!("member {member}: {syncs} syncs, {errors} without an answer, {late} late"));
+                notes.extend(stats.health.fault.iter().map(|fault| self.paint.bad(fault)));
+            }
             ObjectView::Concurrency { stats, holders } => {
                 if stats.waiting > 0 || stats.timed_out > 0 || stats.cancelled > 0 {
                     let [waiting, refused, timed_out, cancelled] =

@@ -3,22 +3,25 @@
 //! | file | idea |
 //! |---|---|
 //! | `sync.lua` | the store's side: the whole account, in one script |
-//! | `member.rs` | a host's side of it, with time as an argument |
-//! | `settings.rs` | what a limit is declared with |
+//! | `member.rs`, `ledger.rs` | a host's side of it, with time as an argument; the lease that it keeps |
+//! | `demand.rs` | how much a host wants |
 //! | `store.rs` | the way to the store |
-//! | `limit.rs` | a process's handle, and the thread that keeps its lease |
+//! | `refill.rs` | all limits of an arena, kept in turn |
+//! | `agent.rs` | the thread that does it, of one process of the machine |
 //!
 //! The law: level + what hosts may still spend ≤ burst, at every instant; so over any span of time all hosts together
 //! admit no more than burst + rate × time. `tests/simulation` plays random histories of faults against the real script
 //! and the real host.
 
-mod limit;
+mod agent;
+mod demand;
+mod ledger;
 pub mod member;
-mod settings;
+mod refill;
 mod store;
 
-pub use limit::{ClusterLimit, ClusterStats};
-pub use settings::{LimitConfig, OnUnreachable, Settings};
+pub use agent::{Agent, AgentConfig, AgentError};
+pub use ledger::Ledger;
 pub use store::{StoreError, init};
 
 /// The script of a sync, as the store runs it.

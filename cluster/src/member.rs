@@ -2,10 +2,11 @@
 //! lease are arguments.
 //!
 //! Each step that two words take part in errs towards "spent": what was granted is counted before it can be spent, what
-//! is dropped after it cannot be spent any more.
+//! is dropped after it cannot be spent any more. And what it must not forget is kept beside the lease before anybody
+//! can learn of it, so that the successor of one that was killed goes on as the same member.
 
-use crate::settings::Settings;
-use tidegate::lease::Lease;
+use crate::ledger::Ledger;
+use tidegate::lease::{KEPT, LeaseTerms};
 
 const US: u64 = 1_000;
 
@@ -15,7 +16,7 @@ fn shortened(ns: u64) -> u64 {
 }
 
 fn lengthened(ns: u64) -> u64 {
-    ns + ns / 1_000 + 1
+    ns.saturating_add(ns / 1_000 + 1)
 }
 
 /// A question to the store, as the arguments of the script behind its keys.
@@ -27,6 +28,7 @@ pub struct Request {
     pub sent_ns: u64,
     want: u32,
     hello: bool,
+    bye: bool,
 }
 
 /// What the script answered, in its order.
@@ -60,7 +62,10 @@ pub enum Outcome {
         scarce: bool,
     },
     /// The store's epoch was learnt, or has changed: ask again at once.
-    Hello,
+    Hello {
+        /// It is one that was not known.
+        epoch: bool,
+    },
     /// The request ran too late, or the store's clock leapt: nothing changed.
     Late,
     /// A later request was there before.
@@ -87,18 +92,14 @@ struct Local {
     until_ns: u64,
 }
 
-/// The host's side of the account.
-#[derive(Debug)]
-pub struct Member {
-    id: String,
-    settings: Settings,
+/// What outlives the refiller.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
     seq: u64,
     added: u64,
     dropped: u64,
-    /// Empty: none.
-    epoch: String,
-    /// Whether the store has told its epoch on this connection.
-    known: bool,
+    /// Number and birth; `None`: none is known.
+    epoch: Option<(u64, u64)>,
     reading: Reading,
     rebase: bool,
     entitled: bool,
@@ -109,24 +110,89 @@ pub struct Member {
     local: Option<Local>,
 }
 
-impl Member {
-    /// `id`: of this host alone, and of this life of it.
-    pub fn new(id: String, settings: Settings) -> Self {
+/// Of `flags`.
+const REBASE: u64 = 1;
+const ENTITLED: u64 = 2;
+const EPOCH: u64 = 4;
+const OK: u64 = 8;
+const LOCAL: u64 = 16;
+
+impl Account {
+    fn words(&self) -> [u64; KEPT] {
+        let flag = |set: bool, bit: u64| if set { bit } else { 0 };
+        let flags = flag(self.rebase, REBASE)
+            | flag(self.entitled, ENTITLED)
+            | flag(self.epoch.is_some(), EPOCH)
+            | flag(self.ok_sent_ns.is_some(), OK)
+            | flag(self.local.is_some(), LOCAL);
+        let (number, birth) = self.epoch.unwrap_or_default();
+        let Reading { store_us, sent_ns, took_ns } = self.reading;
+        let (filled_ns, held, until_ns) =
+            self.local.map_or((0, 0, 0), |local| (local.filled_ns, local.held.into(), local.until_ns));
+        let ok_sent_ns = self.ok_sent_ns.unwrap_or_default();
+        let mut words = [0; KEPT];
+        let all = [
+            self.seq,
+            self.added,
+            self.dropped,
+            flags,
+            number,
+            birth,
+            store_us,
+            sent_ns,
+            took_ns,
+            ok_sent_ns,
+            self.over_ns,
+            filled_ns,
+            held,
+            until_ns,
+        ];
+        words[..all.len()].copy_from_slice(&all);
+        words
+    }
+
+    fn of(words: [u64; KEPT]) -> Self {
+        let [seq, added, dropped, flags, number, birth, store_us, sent_ns, took_ns, ok_sent_ns, over_ns, rest @ ..] =
+            words;
+        let [filled_ns, held, until_ns, ..] = rest;
+        let has = |bit: u64| flags & bit != 0;
+        let local = Local { filled_ns, held: u32::try_from(held).unwrap_or(u32::MAX), until_ns };
         Self {
-            id,
-            settings,
-            seq: 0,
-            added: 0,
-            dropped: 0,
-            epoch: String::new(),
-            known: false,
-            reading: Reading::default(),
-            rebase: false,
-            entitled: false,
-            ok_sent_ns: None,
-            over_ns: 0,
-            local: None,
+            seq,
+            added,
+            dropped,
+            epoch: has(EPOCH).then_some((number, birth)),
+            reading: Reading { store_us, sent_ns, took_ns },
+            rebase: has(REBASE),
+            entitled: has(ENTITLED),
+            ok_sent_ns: has(OK).then_some(ok_sent_ns),
+            over_ns,
+            local: has(LOCAL).then_some(local),
         }
+    }
+}
+
+/// As the script writes an epoch: `number:birth`.
+fn epoch(text: &str) -> Option<(u64, u64)> {
+    let (number, birth) = text.split_once(':')?;
+    Some((number.parse().ok()?, birth.parse().ok()?))
+}
+
+/// The host's side of the account.
+#[derive(Debug)]
+pub struct Member {
+    id: String,
+    terms: LeaseTerms,
+    /// Whether the store has told its epoch on this connection.
+    known: bool,
+    account: Account,
+}
+
+impl Member {
+    /// Goes on with what was kept beside `lease`; nothing was, of a new one. `id`: of this host alone, and of this life
+    /// of the lease.
+    pub fn new(id: String, terms: LeaseTerms, lease: &impl Ledger) -> Self {
+        Self { id, terms, known: false, account: Account::of(lease.kept()) }
     }
 
     /// The connection is gone, or the store did not answer in time: its answer counts no more, though the request may
@@ -142,74 +208,103 @@ impl Member {
 
     /// Whether it runs on its local share.
     pub fn is_local(&self) -> bool {
-        self.local.is_some()
+        self.account.local.is_some()
+    }
+
+    /// Other terms: what is held goes back, and no share is its own until the store has said so.
+    pub fn set_terms(&mut self, terms: LeaseTerms, lease: &impl Ledger) {
+        let account = &mut self.account;
+        account.dropped = account.dropped.saturating_add(lease.close().dropped.into());
+        (account.local, account.entitled, account.ok_sent_ns) = (None, false, None);
+        lease.keep(account.words());
+        self.terms = terms;
     }
 
     /// The next request: a hello from a stranger, else a sync with what `lease` holds. `target`: what it should hold;
     /// `demand`: calls a second; `bye`: it holds nothing any more and leaves.
-    pub fn request(&mut self, now: u64, lease: &Lease, target: u32, demand: u64, bye: bool) -> Request {
+    pub fn request(&mut self, now: u64, lease: &impl Ledger, target: u32, demand: u64, bye: bool) -> Request {
         let hello = !self.known;
+        let account = &mut self.account;
         let (mut held, mut want) = (0, 0);
-        let (mut most_us, mut seen) = (0, (0, "-"));
+        let (mut most_us, mut seen) = (0, (0, "-".to_owned()));
         if !hello {
             // The local share ends before the store hears that this host is back.
-            if self.local.take().is_some() || bye {
-                self.dropped += u64::from(lease.close().dropped);
+            if account.local.is_some() || bye {
+                account.dropped = account.dropped.saturating_add(lease.close().dropped.into());
+                account.local = None;
             } else {
                 // Surplus goes back; between the target and half as much again nothing moves.
                 let keep = if lease.tokens_at(now) > target + target / 2 + 1 { target } else { u32::MAX };
                 let change = lease.lower_at(now, keep);
-                (held, self.dropped) = (change.held, self.dropped + u64::from(change.dropped));
+                (held, account.dropped) = (change.held, account.dropped.saturating_add(change.dropped.into()));
             }
-            want = if bye { 0 } else { target.min(self.settings.most).saturating_sub(held) };
-            self.seq += 1;
-            let since_us = now.saturating_sub(self.reading.sent_ns) / US;
-            most_us = since_us + since_us / 1_000 + self.settings.timeout_us;
-            seen = (self.reading.store_us, self.epoch.as_str());
-            let runs_by = self.reading.sent_ns + self.reading.took_ns + lengthened(most_us * US);
-            self.over_ns = self.over_ns.max(runs_by + lengthened(self.settings.lease_us * US));
+            if bye {
+                (account.entitled, account.ok_sent_ns) = (false, None);
+            }
+            want = if bye { 0 } else { target.min(self.terms.most).saturating_sub(held) };
+            account.seq = account.seq.saturating_add(1);
+            let since_us = now.saturating_sub(account.reading.sent_ns) / US;
+            most_us = since_us.saturating_add(since_us / 1_000 + self.terms.timeout_us);
+            let epoch = account.epoch.map_or_else(String::new, |(number, birth)| format!("{number}:{birth}"));
+            seen = (account.reading.store_us, epoch);
+            let asked = account.reading.sent_ns.saturating_add(account.reading.took_ns);
+            let runs_by = asked.saturating_add(lengthened(most_us.saturating_mul(US)));
+            let over_ns = runs_by.saturating_add(lengthened(self.terms.lease_us * US));
+            account.over_ns = account.over_ns.max(over_ns);
             // Such a request may run at any time.
-            self.entitled &= !self.rebase;
+            account.entitled &= !account.rebase;
+            lease.keep(account.words());
         }
-        let Settings { count, period_us, burst, lease_us, most, hosts, fallback_us, share, .. } = self.settings;
+        let LeaseTerms { count, period_us, burst, lease_us, most, hosts, fallback_us, share, .. } = self.terms;
         // Saturating: foreign bytes in the lease must not panic.
-        let spent = self.added.saturating_sub(self.dropped).saturating_sub(held.into());
-        let flags = [u64::from(self.rebase && !hello), hosts.into(), fallback_us, share.into(), bye.into()];
-        let own = [self.seq, held.into(), spent, want.into(), demand];
+        let spent = account.added.saturating_sub(account.dropped).saturating_sub(held.into());
+        let flags = [u64::from(account.rebase && !hello), hosts.into(), fallback_us, share.into(), bye.into()];
+        let own = [account.seq, held.into(), spent, want.into(), demand];
         let limit = [count, period_us, burst.into(), lease_us, most.into()];
         let mut args = vec![self.id.clone()];
         args.extend(own.iter().chain(&limit).map(u64::to_string));
-        args.extend([seen.1.to_owned(), seen.0.to_string(), most_us.to_string()]);
+        args.extend([seen.1, seen.0.to_string(), most_us.to_string()]);
         args.extend(flags.iter().map(u64::to_string));
-        Request { args, sent_ns: now, want, hello }
+        Request { args, sent_ns: now, want, hello, bye }
     }
 
     /// Takes an answer that came in time.
-    pub fn answered(&mut self, now: u64, lease: &Lease, request: &Request, answer: &Answer) -> Outcome {
+    pub fn answered(&mut self, now: u64, lease: &impl Ledger, request: &Request, answer: &Answer) -> Outcome {
         let took_ns = now.saturating_sub(request.sent_ns);
         let reading = Reading { store_us: answer.store_us, sent_ns: request.sent_ns, took_ns };
+        let account = &mut self.account;
         match answer.status.as_str() {
             "hello" => {
+                let Some(epoch) = epoch(&answer.epoch) else { return Outcome::Nonsense };
                 self.known = request.hello;
                 // Of the same epoch the old reading stays: it is what tells a leap of the store's clock.
-                if request.hello && self.epoch != answer.epoch {
-                    self.epoch.clone_from(&answer.epoch);
-                    (self.reading, self.rebase) = (reading, false);
+                if request.hello && account.epoch != Some(epoch) {
+                    (account.epoch, account.reading, account.rebase) = (Some(epoch), reading, false);
+                    lease.keep(account.words());
+                    return Outcome::Hello { epoch: true };
                 }
-                Outcome::Hello
+                Outcome::Hello { epoch: false }
             }
             "late" => {
                 // In time: it was the store's clock that leapt, and no request that stood about.
-                self.rebase = took_ns <= self.settings.timeout_us * US;
+                account.rebase = took_ns <= self.terms.timeout_us * US;
+                lease.keep(account.words());
                 Outcome::Late
             }
             "ok" if !request.hello && answer.granted <= request.want.into() => {
-                (self.reading, self.rebase, self.entitled) = (reading, false, answer.entitled);
-                self.ok_sent_ns = Some(request.sent_ns);
+                (account.reading, account.rebase) = (reading, false);
+                // The store reserves nothing for who has left.
+                account.entitled = answer.entitled && !request.bye;
+                account.ok_sent_ns = (!request.bye).then_some(request.sent_ns);
                 let tokens = answer.granted as u32;
-                self.added += u64::from(tokens);
-                let deadline = request.sent_ns + shortened(self.settings.lease_us * US);
-                self.dropped += u64::from(lease.grant_at(now, deadline, tokens, answer.keep).dropped);
+                account.added = account.added.saturating_add(tokens.into());
+                lease.keep(account.words());
+                let deadline = request.sent_ns.saturating_add(shortened(self.terms.lease_us * US));
+                let dropped = lease.grant_at(now, deadline, tokens, answer.keep).dropped;
+                if dropped > 0 {
+                    account.dropped = account.dropped.saturating_add(dropped.into());
+                    lease.keep(account.words());
+                }
                 Outcome::Granted { tokens, scarce: tokens < request.want }
             }
             "old" => Outcome::Old,
@@ -220,14 +315,15 @@ impl Member {
 
     /// While the store does not answer, and no request is under way: when the lease is over, and that of every request
     /// that may still have run, fills the lease from the local share. It begins empty.
-    pub fn unreachable(&mut self, now: u64, lease: &Lease) {
-        let Settings { count, period_us, lease_us, hosts, fallback_us, share, .. } = self.settings;
-        let Some(ok_sent_ns) = self.ok_sent_ns.filter(|_| fallback_us > 0 && self.entitled) else { return };
-        let until_ns = ok_sent_ns + shortened((lease_us + fallback_us) * US);
-        if now < self.over_ns || now >= until_ns {
+    pub fn unreachable(&mut self, now: u64, lease: &impl Ledger) {
+        let LeaseTerms { count, period_us, lease_us, hosts, fallback_us, share, .. } = self.terms;
+        let account = &mut self.account;
+        let Some(ok_sent_ns) = account.ok_sent_ns.filter(|_| fallback_us > 0 && account.entitled) else { return };
+        let until_ns = ok_sent_ns.saturating_add(shortened((lease_us + fallback_us) * US));
+        if now < account.over_ns || now >= until_ns {
             return;
         }
-        let local = self.local.get_or_insert(Local { filled_ns: now, held: 0, until_ns });
+        let local = account.local.get_or_insert(Local { filled_ns: now, held: 0, until_ns });
         let interval = (u128::from(period_us) * u128::from(US) * u128::from(hosts)).div_ceil(count.into()) as u64;
         let due = now.saturating_sub(local.filled_ns) / interval;
         // Never above what was free while the time passed: when the others were spent is not known.
@@ -235,11 +331,14 @@ impl Member {
         // Full, it keeps no part of a token beside.
         local.filled_ns = if due >= room { now } else { local.filled_ns + due * interval };
         let tokens = due.min(room) as u32;
-        local.held = lease.tokens_at(now) + tokens;
+        local.held = lease.tokens_at(now).saturating_add(tokens);
         if tokens > 0 {
-            self.added += u64::from(tokens);
             let until_ns = local.until_ns;
-            self.dropped += u64::from(lease.grant_at(now, until_ns, tokens, true).dropped);
+            account.added = account.added.saturating_add(tokens.into());
+            lease.keep(account.words());
+            let dropped = lease.grant_at(now, until_ns, tokens, true).dropped;
+            account.dropped = account.dropped.saturating_add(dropped.into());
         }
+        lease.keep(account.words());
     }
 }

@@ -33,14 +33,16 @@ impl std::error::Error for StoreError {}
 pub(crate) struct Store {
     client: Client,
     connection: Option<Connection>,
+    /// Counts the connections.
+    opened: u64,
     script: String,
-    keys: [String; 2],
-    timeout: Duration,
+    /// What all keys begin with: one hash slot for all of a namespace.
+    prefix: String,
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Store").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
@@ -48,42 +50,62 @@ type Said = (String, i64, i64, String, i64, i64, i64);
 
 impl Store {
     /// `url`: `redis://[user:password@]host[:port][/db]`.
-    pub(crate) fn new(url: &str, namespace: &str, name: &str, timeout: Duration) -> Result<Self, StoreError> {
+    pub(crate) fn new(url: &str, namespace: &str) -> Result<Self, StoreError> {
+        if namespace.is_empty() || !namespace.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            let message = format!("its namespace {namespace:?}: letters, digits, '-', '_' and '.', at least one");
+            return Err(StoreError::new(message));
+        }
         let client = Client::open(url).map_err(|error| StoreError::new(format!("its URL: {}", error.category())))?;
-        // One hash slot for all of a namespace.
-        let keys = [format!("tg:{{{namespace}}}:l:{name}"), format!("tg:{{{namespace}}}:e")];
-        Ok(Self { client, connection: None, script: String::new(), keys, timeout })
+        let prefix = format!("tg:{{{namespace}}}:");
+        Ok(Self { client, connection: None, opened: 0, script: String::new(), prefix })
     }
 
-    /// Whether the next question opens a connection: then its host is a stranger.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.connection.is_none()
+    /// Which connection is open, by its number; `None`: none is, and who asks next is a stranger.
+    pub(crate) fn connection(&self) -> Option<u64> {
+        self.connection.as_ref().map(|_| self.opened)
     }
 
-    /// Asks the script. Any failure closes the connection, so that no answer is taken for another question's.
-    pub(crate) fn ask(&mut self, args: &[String]) -> Result<Answer, StoreError> {
-        let asked = self.try_ask(args);
+    /// Opens a connection, if none is open.
+    pub(crate) fn open(&mut self, timeout: Duration) -> Result<(), StoreError> {
+        if self.connection.is_none() {
+            let opened = self.client.get_connection_with_timeout(timeout).map_err(|error| StoreError::of(&error))?;
+            self.connection = Some(opened);
+            self.opened += 1;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn epoch_key(&self) -> String {
+        format!("{}e", self.prefix)
+    }
+
+    /// Of the limit `name`.
+    pub(crate) fn limit_key(&self, name: &str) -> String {
+        format!("{}l:{name}", self.prefix)
+    }
+
+    /// Asks the script, on the connection that is open. Any failure closes it, so that no answer is taken for another
+    /// question's.
+    pub(crate) fn ask(&mut self, name: &str, args: &[String], timeout: Duration) -> Result<Answer, StoreError> {
+        let asked = self.try_ask(name, args, timeout);
         if asked.is_err() {
             self.connection = None;
         }
         asked.map_err(|error| StoreError::of(&error))
     }
 
-    fn try_ask(&mut self, args: &[String]) -> Result<Answer, RedisError> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => {
-                let connection = self.client.get_connection_with_timeout(self.timeout)?;
-                connection.set_read_timeout(Some(self.timeout))?;
-                connection.set_write_timeout(Some(self.timeout))?;
-                none.insert(connection)
-            }
+    fn try_ask(&mut self, name: &str, args: &[String], timeout: Duration) -> Result<Answer, RedisError> {
+        let keys = [self.limit_key(name), self.epoch_key()];
+        let Some(connection) = &mut self.connection else {
+            return Err(RedisError::from((ErrorKind::Io, "no connection")));
         };
+        connection.set_read_timeout(Some(timeout))?;
+        connection.set_write_timeout(Some(timeout))?;
         if self.script.is_empty() {
             self.script = redis::cmd("SCRIPT").arg("LOAD").arg(SYNC).query(connection)?;
         }
         let mut call = redis::cmd("EVALSHA");
-        call.arg(&self.script).arg(self.keys.len()).arg(&self.keys).arg(args);
+        call.arg(&self.script).arg(keys.len()).arg(&keys).arg(args);
         let said = call.query::<Said>(connection);
         // Nothing ran: the same question may be asked again.
         let said = match said {
@@ -107,14 +129,15 @@ impl Store {
 ///
 /// Errors: what went wrong with the store.
 pub fn init(url: &str, namespace: &str, timeout: Duration) -> Result<(), StoreError> {
-    let mut store = Store::new(url, namespace, "", timeout)?;
+    let mut store = Store::new(url, namespace)?;
+    let key = store.epoch_key();
     let run = |store: &mut Store| -> Result<bool, RedisError> {
         let mut connection = store.client.get_connection_with_timeout(timeout)?;
         connection.set_read_timeout(Some(timeout))?;
         let script = "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') \
                       if not run then return 0 end \
                       redis.call('HSET', KEYS[1], 'run', run, 'birth', '0', 'off', '0', 'n', '0') return 1";
-        let done: i64 = redis::cmd("EVAL").arg(script).arg(1).arg(&store.keys[1]).query(&mut connection)?;
+        let done: i64 = redis::cmd("EVAL").arg(script).arg(1).arg(&key).query(&mut connection)?;
         Ok(done == 1)
     };
     match run(&mut store) {

@@ -3,8 +3,8 @@
 use crate::arena::ObjectKind;
 use crate::breaker::registry::BreakerRegistry;
 use crate::{
-    Arena, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, ConfigError, LoadShedder, RateLimiter, RetryBudget,
-    TokenBucket,
+    Arena, CircuitBreaker, ClientThrottle, ClusterLimit, ConcurrencyLimiter, ConfigError, LoadShedder, RateLimiter,
+    RetryBudget, TokenBucket,
 };
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub enum Object {
     BreakerRegistry(BreakerRegistry),
     /// See [`LoadShedder`].
     Shedder(LoadShedder),
+    /// See [`ClusterLimit`].
+    Cluster(ClusterLimit),
 }
 
 impl Arena {
@@ -45,6 +47,7 @@ impl Arena {
             ObjectKind::ClientThrottle => context.look().map(Object::Throttle),
             ObjectKind::BreakerRegistry => context.look().map(Object::BreakerRegistry),
             ObjectKind::LoadShedder => context.look().map(Object::Shedder),
+            ObjectKind::ClusterLimit => context.look().map(Object::Cluster),
         })
     }
 }

@@ -49,6 +49,8 @@ pub use decision::Decision;
 pub use error::{ConfigError, ConfigErrorKind};
 #[cfg(not(loom))]
 pub use gate::{Gate, GateConfig};
+#[cfg(not(loom))]
+pub use lease::ClusterLimit;
 pub use limit::{Algorithm, LimitSet, RateLimiter, TokenBucket};
 pub use queue::{BoundedQueue, QueueConfig};
 pub use quota::Quota;

@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tidegate::breaker::Window;
 use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig, Partitions};
+use tidegate::lease::{ClusterConfig, OnUnreachable};
 use tidegate::limit::{Block, BucketConfig, LimiterConfig, WarmUp};
 use tidegate::retry::{Jitter, RetryBudgetConfig, RetryConfig, RetryPolicy};
 use tidegate::shed::{ShedderConfig, Signal, SignalKind};
@@ -193,6 +194,23 @@ fn refusal(object: &str, field: &str, value: &Value) -> Option<ConfigError> {
                 _ => panic!("{object}.{field} is new: refuse its values here"),
             }
             LoadShedder::new(config).err()
+        }
+        "cluster_limit" => {
+            let mut config = ClusterConfig::new(rate("2000/s"));
+            let local = |hosts, fallback_for| OnUnreachable::Local { hosts, fallback_for };
+            match field {
+                "sync" => config.sync = Some(span),
+                "lease" => config.lease = Some(span),
+                "timeout" => config.timeout = span,
+                "max_outstanding" => config.max_outstanding = Some(small),
+                "on_unreachable" => return OnUnreachable::of(value.as_str()?, None, second).err(),
+                // A u32 cannot hold more than its most.
+                "hosts" if count > u64::from(u32::MAX) => return None,
+                "hosts" => config.on_unreachable = local(small, second),
+                "fallback_for" => config.on_unreachable = local(1, span),
+                _ => panic!("{object}.{field} is new: refuse its values here"),
+            }
+            config.check().err()
         }
         _ => panic!("{object} is new: refuse its values here"),
     }

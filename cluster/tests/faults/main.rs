@@ -1,18 +1,21 @@
 //! Ten hosts and a real store to which things happen: together they keep the law, and they get on afterwards.
 #![cfg(unix)]
-#![allow(unsafe_code)] // fork, waitpid, kill and _exit
+#![allow(unsafe_code)] // Forks.
 
+#[cfg(target_os = "linux")]
+mod hosts;
 mod link;
+#[cfg(target_os = "linux")]
+mod program;
 #[path = "../server/mod.rs"]
 mod server;
 
 use link::Link;
 use server::{Server, Signal};
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use tidegate::{Clock, Quota};
-use tidegate_cluster::{ClusterLimit, LimitConfig, OnUnreachable};
+use tidegate::lease::{ClusterConfig, ClusterStats, OnUnreachable};
+use tidegate::{Arena, Clock, ClusterLimit, OnConflict, Quota};
+use tidegate_cluster::{Agent, AgentConfig};
 
 const RATE: f64 = 2_000.0;
 const BURST: f64 = 1_000.0;
@@ -23,12 +26,30 @@ const TOLERANCE: f64 = 1.0;
 /// Attempts a second of each host: twice the limit together.
 const UNEVEN: [f64; HOSTS as usize] = [1_600.0, 800.0, 400.0, 400.0, 200.0, 200.0, 200.0, 100.0, 50.0, 50.0];
 
-fn config() -> LimitConfig {
-    LimitConfig::new("2000/s".parse::<Quota>().and_then(|quota| quota.with_burst(1_000)).expect("a quota"))
+fn config() -> ClusterConfig {
+    ClusterConfig::new("2000/s".parse::<Quota>().and_then(|quota| quota.with_burst(1_000)).expect("a quota"))
+}
+
+/// A machine: its arena, here one of the process, and its agent.
+struct Host {
+    limit: ClusterLimit,
+    _agent: Agent,
+}
+
+impl Host {
+    fn new(url: &str, config: &ClusterConfig) -> Self {
+        let arena = Arena::private("orders", 1 << 20, Clock::monotonic()).expect("an arena");
+        let limit = ClusterLimit::in_arena(&arena, "door", *config, OnConflict::Error).expect("a limit");
+        Self { limit, _agent: Agent::start(&arena, &AgentConfig::new(url)).expect("an agent") }
+    }
+
+    fn fault(&self) -> String {
+        self.limit.stats().health.fault.unwrap_or_default()
+    }
 }
 
 struct Run {
-    limits: Vec<ClusterLimit>,
+    hosts: Vec<Host>,
     owed: Vec<f64>,
     clock: Clock,
     started: u64,
@@ -38,18 +59,17 @@ struct Run {
 }
 
 impl Run {
-    fn new(server: &Server, config: &LimitConfig) -> Self {
+    fn new(server: &Server, config: &ClusterConfig) -> Self {
         tidegate_cluster::init(&server.url(), "orders", Duration::from_secs(1)).expect("a new store");
         Self::of_ways(&vec![server.url(); HOSTS as usize], config)
     }
 
     /// A host at each of these URLs.
-    fn of_ways(urls: &[String], config: &LimitConfig) -> Self {
-        let connect = |url: &String| ClusterLimit::connect(url, "orders", "door", config).expect("a limit");
-        let limits: Vec<ClusterLimit> = urls.iter().map(connect).collect();
+    fn of_ways(urls: &[String], config: &ClusterConfig) -> Self {
+        let hosts: Vec<Host> = urls.iter().map(|url| Host::new(url, config)).collect();
         let clock = Clock::boottime();
         let started = clock.now();
-        Self { owed: vec![0.0; limits.len()], limits, started, last: started, clock, admitted: Vec::new() }
+        Self { owed: vec![0.0; hosts.len()], hosts, started, last: started, clock, admitted: Vec::new() }
     }
 
     /// Attempts go on for `secs`.
@@ -59,7 +79,7 @@ impl Run {
             let now = self.clock.now();
             let passed = (now - self.last) as f64 / 1e9;
             self.last = now;
-            for (host, limit) in self.limits.iter().enumerate() {
+            for (host, Host { limit, .. }) in self.hosts.iter().enumerate() {
                 self.owed[host] += UNEVEN[host] * passed;
                 while self.owed[host] >= 1.0 {
                     self.owed[host] -= 1.0;
@@ -90,11 +110,9 @@ impl Run {
             level = (level - RATE * (at - last)).max(0.0) + 1.0;
             (last, worst) = (at, worst.max(level));
         }
-        let (syncs, errors) = self
-            .limits
-            .iter()
-            .map(ClusterLimit::stats)
-            .fold((0, 0), |sum, stats| (sum.0 + stats.syncs, sum.1 + stats.errors));
+        let all = self.hosts.iter().map(|host| host.limit.stats());
+        let add = |sum: (u64, u64), stats: ClusterStats| (sum.0 + stats.health.syncs, sum.1 + stats.health.errors);
+        let (syncs, errors) = all.fold((0, 0), add);
         let a_second = syncs as f64 / self.secs() / f64::from(HOSTS);
         let count = self.admitted.len();
         println!("{what}: worst {worst:.1} of {BURST}, {count} admitted");
@@ -105,11 +123,11 @@ impl Run {
 }
 
 /// Attempts, a fault, attempts; then all must be as before within a second.
-fn through(what: &str, config: &LimitConfig, fault: impl FnOnce(&mut Server, &mut Run)) {
+fn through(what: &str, config: &ClusterConfig, fault: impl FnOnce(&mut Server, &mut Run)) {
     through_on(what, Server::start(), config, fault);
 }
 
-fn through_on(what: &str, server: Option<Server>, config: &LimitConfig, fault: impl FnOnce(&mut Server, &mut Run)) {
+fn through_on(what: &str, server: Option<Server>, config: &ClusterConfig, fault: impl FnOnce(&mut Server, &mut Run)) {
     let Some(mut server) = server else { return };
     let mut run = Run::new(&server, config);
     run.attempts(1.0);
@@ -155,7 +173,7 @@ fn a_store_that_is_killed_and_reads_its_log_is_a_new_one() {
 }
 
 /// The three busiest hosts are cut off from the store, with what is on its way, and come back.
-fn partition(what: &str, config: &LimitConfig) {
+fn partition(what: &str, config: &ClusterConfig) {
     let Some(server) = Server::start() else { return };
     tidegate_cluster::init(&server.url(), "orders", Duration::from_secs(1)).expect("a new store");
     let link = Link::to(server.port());
@@ -186,76 +204,6 @@ fn hosts_that_are_cut_off_go_on_with_their_share() {
     let mut config = config();
     config.on_unreachable = OnUnreachable::Local { hosts: HOSTS, fallback_for: Duration::from_secs(8) };
     partition("3 of 10 cut off for 2.5 s, local", &config);
-}
-
-/// A host of its own process, for the next test: it tells when it admits.
-#[test]
-#[ignore = "a part of another test"]
-fn a_host_of_its_own() {
-    let Ok(url) = std::env::var("TIDEGATE_TEST_STORE") else { return };
-    let limit = ClusterLimit::connect(&url, "orders", "door", &config()).expect("a limit");
-    let clock = Clock::boottime();
-    loop {
-        for _ in 0..2 {
-            let at = clock.now();
-            if limit.try_acquire(1) {
-                let _ = writeln!(std::io::stderr(), "AT {at}");
-            }
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-#[test]
-fn a_host_that_is_killed_takes_what_it_held_with_it() {
-    let Some(server) = Server::start() else { return };
-    let mut run = Run::new(&server, &config());
-    let mut host = Command::new(std::env::current_exe().expect("this program"));
-    host.args(["--exact", "a_host_of_its_own", "--ignored", "--nocapture"]).env("TIDEGATE_TEST_STORE", server.url());
-    let mut host = host.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a host");
-    run.attempts(2.0);
-    host.kill().expect("it lives");
-    let mut said = String::new();
-    host.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
-    host.wait().expect("it has ended");
-    let theirs = said.lines().filter_map(|line| line.strip_prefix("AT ")?.parse::<u64>().ok());
-    let theirs: Vec<f64> = theirs.map(|at| at.saturating_sub(run.started) as f64 / 1e9).collect();
-    assert!(theirs.len() > 50, "it admitted {}", theirs.len());
-    run.attempts(1.0);
-    let from = run.secs();
-    run.attempts(1.5);
-    run.admitted.extend(theirs);
-    run.admitted.sort_by(f64::total_cmp);
-    run.keeps_the_law("a host killed");
-    assert!(run.used_since(from) > 0.5, "{}", run.used_since(from));
-}
-
-#[test]
-fn a_child_of_fork_spends_nothing_and_waits_for_no_thread() {
-    let Some(server) = Server::start() else { return };
-    let mut run = Run::new(&server, &config());
-    run.attempts(0.5);
-    assert!(!run.admitted.is_empty());
-    let limit = run.limits.remove(0);
-    // SAFETY: the child decides, drops the limit and ends.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let denied = (0..1_000).all(|_| !limit.try_acquire(1));
-        let said = limit.stats().fault.is_some_and(|fault| fault.contains("fork"));
-        drop(limit);
-        // SAFETY: ends the child without the harness.
-        unsafe { libc::_exit(if denied && said { 7 } else { 1 }) };
-    }
-    let (mut status, deadline) = (0, Instant::now() + Duration::from_secs(20));
-    // SAFETY: `status` may be written to.
-    while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
-        if Instant::now() > deadline {
-            // SAFETY: a child of this process that has not been waited for.
-            unsafe { libc::kill(child, libc::SIGKILL) };
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "{status}");
 }
 
 #[test]
@@ -300,7 +248,7 @@ fn a_store_that_may_not_write_grants_nothing() {
         server.say(&["REPLICAOF", "127.0.0.1", "1"]);
         run.attempts(1.5);
         assert!(run.used_since(run.secs() - 0.5) == 0.0);
-        let fault = run.limits[0].stats().fault.unwrap_or_default();
+        let fault = run.hosts[0].fault();
         assert!(fault.contains("READONLY") || fault.contains("MASTERDOWN"), "{fault}");
         server.say(&["REPLICAOF", "NO", "ONE"]);
     });
@@ -314,7 +262,7 @@ fn a_store_without_memory_grants_next_to_nothing() {
         // A script that has removed a member whose lease ended may write: all of it runs, or nothing.
         let used = run.used_since(run.secs() - 0.5);
         assert!(used < 0.5, "{used}");
-        let faults: Vec<String> = run.limits.iter().filter_map(|limit| limit.stats().fault).collect();
+        let faults: Vec<String> = run.hosts.iter().map(Host::fault).collect();
         assert!(faults.iter().any(|fault| fault.contains("OOM")), "{faults:?}");
         server.say(&["CONFIG", "SET", "maxmemory", "0"]);
     });
@@ -324,13 +272,13 @@ fn a_store_without_memory_grants_next_to_nothing() {
 fn who_leaves_gives_back_what_it_held() {
     let Some(server) = Server::start() else { return };
     tidegate_cluster::init(&server.url(), "orders", Duration::from_secs(1)).expect("a new store");
-    let limit = ClusterLimit::connect(&server.url(), "orders", "door", &config()).expect("a limit");
+    let host = Host::new(&server.url(), &config());
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !limit.try_acquire(1) {
-        assert!(Instant::now() < deadline, "{:?}", limit.stats());
+    while !host.limit.try_acquire(1) {
+        assert!(Instant::now() < deadline, "{:?}", host.limit.stats());
         std::thread::sleep(Duration::from_millis(1));
     }
-    drop(limit);
+    drop(host);
     let held = server.ask(&["HGETALL", "tg:{orders}:l:door"]);
     assert!(held.contains(&"O".to_owned()) && !held.iter().any(|field| field.starts_with("m:")), "{held:?}");
     let outstanding = held.iter().position(|field| field == "O").and_then(|at| held.get(at + 1));
@@ -340,15 +288,18 @@ fn who_leaves_gives_back_what_it_held() {
 #[test]
 fn no_error_names_the_secret_of_the_url() {
     for url in ["redis://user:s3cret@127.0.0.1:1/", "redis://user:s3cret@[::bad/", "http://user:s3cret@host/"] {
-        let said = match ClusterLimit::connect(url, "orders", "door", &config()) {
-            Ok(limit) => {
+        let arena = Arena::private("orders", 1 << 20, Clock::monotonic()).expect("an arena");
+        let limit = ClusterLimit::in_arena(&arena, "door", config(), OnConflict::Error).expect("a limit");
+        let store = AgentConfig::new(url);
+        let said = match Agent::start(&arena, &store) {
+            Ok(agent) => {
                 let deadline = Instant::now() + Duration::from_secs(10);
-                while limit.stats().errors == 0 {
+                while limit.stats().health.errors == 0 {
                     assert!(Instant::now() < deadline, "no error");
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 std::thread::sleep(Duration::from_millis(20));
-                format!("{:?} {limit:?}", limit.stats())
+                format!("{:?} {limit:?} {agent:?} {store:?}", limit.stats())
             }
             Err(error) => format!("{error} {error:?}"),
         };

@@ -1,6 +1,7 @@
 //! The real script and the real host under random histories of faults; and without each of their safeguards, to see
 //! that it bites. `TIDEGATE_HISTORIES=10000 cargo test --profile sim -p tidegate-cluster` plays as many of each mode.
 
+mod dying;
 mod mutants;
 mod real;
 #[path = "../server/mod.rs"]

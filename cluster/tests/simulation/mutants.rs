@@ -121,4 +121,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     ),
     host(28, "the deadline counts from the answer", Fault::DeadlineFromAnswer),
     host(1, "what goes back can still be spent", Fault::NothingLowered),
+    host(3, "a successor has forgotten what was spent", Fault::ForgetsTheAccount),
+    host(3, "a grant is kept after it can be spent", Fault::KeepsAfterwards),
 ];

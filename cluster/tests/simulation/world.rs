@@ -1,14 +1,15 @@
 //! Random histories: hosts that spend when it hurts most, up to the last instant of a lease; requests that are lost,
 //! run late or out of turn; answers that are lost; a store that stands still, forgets everything, goes back to an old
-//! state, or whose clock leaps; hosts that die and are born. All times are arguments.
+//! state, or whose clock leaps; hosts that die and are born; refillers that are killed between any two steps, and their
+//! successors. All times are arguments.
 
+use crate::dying::{Deaths, until_death};
 use crate::store::{Data, Store};
 use fastrand::Rng;
 use std::time::Duration;
-use tidegate::lease::Lease;
+use tidegate::lease::{ClusterConfig, Lease, LeaseTerms, OnUnreachable};
 use tidegate::{ManualClock, Quota};
 use tidegate_cluster::member::{Answer, Member, Request};
-use tidegate_cluster::{LimitConfig, OnUnreachable, Settings};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;
@@ -37,6 +38,10 @@ pub(crate) enum Fault {
     NothingLowered,
     /// Answers that came after the timeout are taken.
     AnswersAfterTimeout,
+    /// A successor knows nothing of what was granted and spent before it.
+    ForgetsTheAccount,
+    /// A grant is spent before it is kept.
+    KeepsAfterwards,
 }
 
 struct Host {
@@ -93,9 +98,10 @@ pub(crate) struct Asked {
 pub(crate) struct World<'a> {
     store: &'a Store,
     random: Rng,
+    deaths: Deaths,
     mode: Mode,
     fault: Fault,
-    settings: Settings,
+    terms: LeaseTerms,
     now: u64,
     offset_us: i64,
     hosts: Vec<Host>,
@@ -121,7 +127,7 @@ impl<'a> World<'a> {
         let hosts = pick(&mut random, &[2, 3, 5]);
         let quota =
             Quota::new(rate, Duration::from_secs(1)).and_then(|quota| quota.with_burst(burst)).expect("a quota");
-        let mut config = LimitConfig::new(quota);
+        let mut config = ClusterConfig::new(quota);
         config.sync = Some(Duration::from_millis(100));
         config.lease = Some(Duration::from_nanos(LEASE));
         config.timeout = Duration::from_nanos(TIMEOUT);
@@ -129,15 +135,16 @@ impl<'a> World<'a> {
             let fallback_for = Duration::from_nanos(FALLBACK);
             config.on_unreachable = OnUnreachable::Local { hosts: hosts as u32, fallback_for };
         }
-        let settings = Settings::try_from(&config).expect("settings");
+        let terms = config.check().expect("settings");
         *store.data.borrow_mut() = Data::default();
         let verdict = Verdict { worst: 0.0, burst: burst as f64, rate: rate as f64, leaps: 0, admitted: 0, secs: 0.0 };
         let mut world = Self {
             store,
             random,
+            deaths: Deaths::of(seed),
             mode,
             fault,
-            settings,
+            terms,
             now: START,
             offset_us: 0,
             hosts: Vec::new(),
@@ -170,10 +177,11 @@ impl<'a> World<'a> {
 
     fn host(&mut self) -> Host {
         self.born += 1;
+        let lease = Lease::with_clock(ManualClock::new(0).into());
         Host {
             number: self.born,
-            member: Member::new(format!("x{}", self.born), self.settings),
-            lease: Lease::with_clock(ManualClock::new(0).into()),
+            member: Member::new(format!("x{}", self.born), self.terms, &lease),
+            lease,
             skew: pick(&mut self.random, &[0, 60, -60]) * S as i64,
             ppm: pick(&mut self.random, &[0, 300, -300]),
             out: None,
@@ -201,10 +209,14 @@ impl<'a> World<'a> {
         let now = self.time(at);
         let demand = pick(&mut self.random, &[0, 50, 500, 5_000, 5_000]);
         let target = pick(&mut self.random, &[1, 50, 500, 500]);
-        let bye = self.mode != Mode::Local && self.random.f64() < 0.01;
+        let bye = (self.mode != Mode::Local && self.random.f64() < 0.01) || self.deaths.strikes(0.01);
         let host = &mut self.hosts[at];
         let before = host.lease.tokens_at(now);
-        let request = host.member.request(now, &host.lease, target, demand, bye);
+        let dying = self.deaths.of_one(&host.lease, self.fault);
+        let Some(request) = until_death(|| host.member.request(now, &dying, target, demand, bye)) else {
+            return self.succeed(at);
+        };
+        let host = &mut self.hosts[at];
         if self.fault == Fault::NothingLowered && host.lease.tokens_at(now) < before {
             host.last_tokens = before - host.lease.tokens_at(now);
             let deadline = host.lease.stats().deadline_ns;
@@ -213,6 +225,16 @@ impl<'a> World<'a> {
         self.sent += 1;
         host.out = Some(self.sent);
         self.flight.push(Message { number: self.sent, host: host.number, request, sent: self.now, answer: None });
+    }
+
+    /// The refiller of a host was killed, and another goes on with what it has kept.
+    fn succeed(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        host.out = None;
+        if self.fault == Fault::ForgetsTheAccount {
+            host.lease.keep(Default::default());
+        }
+        host.member = Member::new(format!("x{}", host.number), self.terms, &host.lease);
     }
 
     fn lose(&mut self, at: usize) {
@@ -275,8 +297,12 @@ impl<'a> World<'a> {
                 request.sent_ns = now + 300 * MS;
             }
             let answer = message.answer.expect("it ran");
-            let host = &mut self.hosts[host];
-            host.member.answered(now, &host.lease, &request, &answer);
+            let at = host;
+            let host = &mut self.hosts[at];
+            let dying = self.deaths.of_one(&host.lease, self.fault);
+            if until_death(|| host.member.answered(now, &dying, &request, &answer)).is_none() {
+                self.succeed(at);
+            }
         }
     }
 
@@ -289,11 +315,18 @@ impl<'a> World<'a> {
                     self.lose(at);
                 }
             }
+            if self.deaths.strikes(0.01) {
+                self.succeed(at);
+            }
             let now = self.time(at);
             let host = &mut self.hosts[at];
             if host.out.is_none() {
-                host.member.unreachable(now, &host.lease);
+                let dying = self.deaths.of_one(&host.lease, self.fault);
+                if until_death(|| host.member.unreachable(now, &dying)).is_none() {
+                    self.succeed(at);
+                }
             }
+            let host = &self.hosts[at];
             if host.cut_until <= self.now && host.out.is_none() && self.chance(syncs) {
                 self.send(at);
             }

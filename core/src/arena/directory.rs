@@ -32,11 +32,13 @@ pub enum ObjectKind {
     BreakerRegistry = 7,
     /// A [`LoadShedder`](crate::LoadShedder).
     LoadShedder = 8,
+    /// A [`ClusterLimit`](crate::ClusterLimit).
+    ClusterLimit = 9,
 }
 
 impl ObjectKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TokenBucket,
         Self::RateLimiter,
         Self::CircuitBreaker,
@@ -45,6 +47,7 @@ impl ObjectKind {
         Self::ClientThrottle,
         Self::BreakerRegistry,
         Self::LoadShedder,
+        Self::ClusterLimit,
     ];
 
     pub(super) fn of(number: u64) -> Option<Self> {
@@ -63,6 +66,7 @@ impl fmt::Display for ObjectKind {
             Self::ClientThrottle => "client throttle",
             Self::BreakerRegistry => "breaker registry",
             Self::LoadShedder => "load shedder",
+            Self::ClusterLimit => "cluster limit",
         })
     }
 }

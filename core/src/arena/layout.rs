@@ -19,9 +19,11 @@ pub(crate) const STRIPES: usize = 64;
 /// Names in one arena.
 pub const OBJECTS: usize = 128;
 
-/// Bytes of the file that carry locks, far beyond its end: one for names and quotas, then one for each process slot.
+/// Bytes of the file that carry locks, far beyond its end: one for names and quotas, then one for each process slot,
+/// then one for who keeps the leases.
 pub(crate) const NAMES_LOCK: u64 = 1 << 62;
 pub(crate) const SLOT_LOCKS: u64 = NAMES_LOCK + 1;
+pub(crate) const REFILL_LOCK: u64 = SLOT_LOCKS + PROCESSES as u64;
 
 pub(crate) const HEADER_AT: usize = 0;
 pub(crate) const SLOTS_AT: usize = 4096;

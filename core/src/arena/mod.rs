@@ -9,6 +9,7 @@
 //! | `directory.rs` | names, shapes, declared settings |
 //! | `members.rs` | the processes that have it open, and whether they live; `presence.rs` is what objects ask of it |
 //! | `lock.rs` | the lock for names and quotas |
+//! | `refill.rs` | the lock of the one who keeps the leases of a cluster |
 //! | `scope.rs` | `"host:orders"` |
 //! | `inspect.rs` | what tools that look after arenas see of one |
 //! | `clock.rs` | one time for all its processes |
@@ -32,8 +33,9 @@ mod lock;
 mod members;
 mod object;
 mod presence;
+mod refill;
 mod scope;
-mod text;
+pub(crate) mod text;
 
 pub use arena_file::ArenaFile;
 pub use config::HostConfig;
@@ -47,11 +49,13 @@ pub use layout::VERSION as LAYOUT_VERSION;
 pub(crate) use members::Member;
 pub use members::MemberInfo;
 pub(crate) use object::{ArenaObject, OpenContext, Settings, damaged};
+pub use refill::Refilling;
 pub use scope::Scope;
 
 use crate::Clock;
 use crate::hash::{Secret, random_secret};
 use crate::memory::Mapping;
+use crate::sync::AtomicU32;
 use crate::sys::ForkLock;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,6 +74,8 @@ pub struct Arena {
     secret: Secret,
     lock: lock::Lock,
     members: members::Members,
+    /// The generation of the process of which a thread keeps its leases, or 0.
+    refilling: AtomicU32,
     /// `None`: of this process.
     host: Option<file::HostFile>,
 }
@@ -213,7 +219,8 @@ impl Arena {
         let mapping = Arc::new(Mapping::private(capacity).map_err(no_memory)?);
         let members = members::Members::of_process(&mapping);
         let (name, secret, lock) = (name.to_owned(), random_secret(), lock::Lock::default());
-        Ok(Arc::new(Self { name, mapping, clock, secret, lock, members, host: None }))
+        let refilling = AtomicU32::new(0);
+        Ok(Arc::new(Self { name, mapping, clock, secret, lock, members, refilling, host: None }))
     }
 
     /// Its name.

@@ -24,6 +24,13 @@ impl Scope {
             None if text == "process" => return Ok(Self::Process),
             Some(("process", name)) => Self::Shared(name.to_owned()),
             Some(("host", name)) => Self::Host(name.to_owned()),
+            Some(("cluster", name)) => {
+                let message = format!(
+                    "scope: {text:?} is for a ClusterLimit; other objects live in \"host:{name}\", the arena of each \
+                     machine"
+                );
+                return Err(ArenaError::new(ArenaErrorKind::Argument, message));
+            }
             _ => {
                 let message = format!(
                     "scope: {text:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads \
@@ -36,6 +43,12 @@ impl Scope {
             Arena::check_name("scope", name)?;
         }
         Ok(scope)
+    }
+
+    /// Where a [`ClusterLimit`](crate::ClusterLimit) of `"cluster:orders"` lives: in `"host:orders"`, the arena of each
+    /// machine. Other texts are left as they are.
+    pub fn of_cluster(text: &str) -> String {
+        text.strip_prefix("cluster:").map_or_else(|| text.to_owned(), |name| format!("host:{name}"))
     }
 
     /// What the environment says in `TIDEGATE_SCOPE`; [`Process`](Self::Process) where it says nothing.

@@ -3,7 +3,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 /// Writes as much of `text` as there is room for, cut at a character.
-pub(super) fn write(words: &[AtomicU64], text: &str) {
+pub(crate) fn write(words: &[AtomicU64], text: &str) {
     let mut length = text.len().min(words.len() * 8);
     while !text.is_char_boundary(length) {
         length -= 1;
@@ -22,7 +22,7 @@ pub(super) fn write(words: &[AtomicU64], text: &str) {
 /// Reads what was written. Invariant: what comes out is printable ASCII on one line, so it can be shown, logged and put
 /// in an error as it is. All that tidegate writes is; anything else is of somebody who wrote to the arena, and is
 /// escaped as in Rust (`\u{1b}`).
-pub(super) fn read(words: &[AtomicU64]) -> String {
+pub(crate) fn read(words: &[AtomicU64]) -> String {
     // Relaxed: read after the word that names this text.
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());

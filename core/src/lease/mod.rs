@@ -3,20 +3,43 @@
 //! | file | idea |
 //! |---|---|
 //! | `word.rs` | deadline and tokens in one word |
+//! | `config.rs` | what a limit of many machines is declared with |
+//! | `limit.rs` | that limit, as the processes of a machine spend it |
+//! | `health.rs` | how it goes with who keeps the lease |
+//! | `arena.rs` | it lives in an arena |
+//!
+//! Who leases (the crate `tidegate-cluster`) stands outside of the core. What it must remember lies beside the word, so
+//! that another process can go on where one was killed.
 
+#[cfg(not(loom))]
+mod arena;
+mod config;
+#[cfg(not(loom))]
+mod health;
+#[cfg(not(loom))]
+mod limit;
 #[cfg(all(test, loom))]
 mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod word;
 
+#[doc(hidden)] // For the bindings.
+pub use config::NO_ARENA;
+pub use config::{ClusterConfig, FALLBACK_FOR, LeaseTerms, OnUnreachable, SETTINGS};
+#[cfg(not(loom))]
+pub use health::LeaseHealth;
+#[cfg(not(loom))]
+pub use limit::{ClusterLimit, ClusterStats};
 pub use word::MOST;
 
-use crate::Clock;
 use crate::counters::Striped;
+#[cfg(not(loom))]
+use crate::memory::SeqLock;
 use crate::memory::{ObjectAllocator, One, PATIENCE};
 use crate::sync::{AtomicU64, Ordering, guess};
 use crate::sys::{generation, watch};
+use crate::{Clock, ConfigError};
 use word::Word;
 
 /// Tokens that somebody else has counted as given to this host, to be spent here up to a deadline. Everybody spends;
@@ -26,7 +49,8 @@ use word::Word;
 /// denies. A clock that steps back may find a lease live that had ended, so the clock must not: [`Clock::boottime`]
 /// counts on while the machine sleeps, and never goes back.
 ///
-/// A child of fork has a copy of the tokens, which are its parent's: there everything is denied.
+/// A child of fork has a copy of the tokens, which are its parent's: there everything is denied. That of a
+/// [`ClusterLimit`] in an arena of the machine is of all its processes.
 ///
 /// Invariant: what was granted = what was spent + what was dropped + what is held, at every instant.
 ///
@@ -48,15 +72,24 @@ use word::Word;
 #[derive(Debug)]
 pub struct Lease {
     word: One<AtomicU64>,
-    counts: Striped<3>,
+    counts: Striped<4>,
+    /// What the refiller remembers.
+    #[cfg(not(loom))]
+    kept: One<SeqLock<KEPT>>,
     clock: Clock,
-    /// Of which process it is.
+    /// Of which process it is; [`EVERY`]: of the machine.
     process: u32,
 }
+
+/// No process has this generation.
+const EVERY: u32 = 0;
+/// Words that a refiller can keep beside a lease.
+pub const KEPT: usize = 16;
 
 const ADMITTED: usize = 0;
 const DENIED: usize = 1;
 const BEYOND: usize = 2;
+const WOULD_DENY: usize = 3;
 
 /// What the refiller's step found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +109,8 @@ pub struct LeaseStats {
     pub admitted: u64,
     /// Calls that were denied.
     pub denied: u64,
+    /// Calls that a dry run let through and that would have been denied.
+    pub would_deny: u64,
     /// Tokens that they asked for, together.
     pub asked: u64,
     /// Tokens held, whether the lease has ended or not.
@@ -92,11 +127,21 @@ impl Lease {
 
     /// An empty lease on `clock`, which must not step back.
     pub fn with_clock(clock: Clock) -> Self {
-        let room = &mut ObjectAllocator::of_process(false);
-        let word = room.one::<AtomicU64>().expect("a few bytes of memory");
+        let made = Self::in_room(&mut ObjectAllocator::of_process(false), clock, false);
+        made.expect("a few hundred bytes of memory")
+    }
+
+    /// Three parts of a room. `shared`: it is the machine's, not this process's.
+    fn in_room(room: &mut ObjectAllocator, clock: Clock, shared: bool) -> Result<Self, ConfigError> {
         watch();
-        let counts = Striped::in_room(room).expect("a few hundred bytes of memory");
-        Self { word, counts, clock, process: generation() }
+        Ok(Self {
+            word: room.one()?,
+            counts: Striped::in_room(room)?,
+            #[cfg(not(loom))]
+            kept: room.one()?,
+            clock,
+            process: if shared { EVERY } else { generation() },
+        })
     }
 
     /// The clock of the plain forms.
@@ -113,31 +158,37 @@ impl Lease {
     /// [`try_acquire`](Self::try_acquire) at `now` nanoseconds of this lease's clock.
     #[inline]
     pub fn try_acquire_at(&self, now: u64, n: u32) -> bool {
-        let admitted = self.take(now, n);
-        self.counts.add(if admitted { ADMITTED } else { DENIED }, 1);
-        if n > 1 {
-            self.counts.add(BEYOND, u64::from(n) - 1);
-        }
+        let admitted = self.take(now, n).is_ok();
+        self.count(if admitted { ADMITTED } else { DENIED }, n);
         admitted
     }
 
     #[inline]
-    fn take(&self, now: u64, n: u32) -> bool {
-        if generation() != self.process {
-            return false;
+    fn count(&self, lane: usize, n: u32) {
+        self.counts.add(lane, 1);
+        if n > 1 {
+            self.counts.add(BEYOND, u64::from(n) - 1);
+        }
+    }
+
+    /// What is left then; `Err`: denied, and what is there.
+    #[inline]
+    fn take(&self, now: u64, n: u32) -> Result<u32, u32> {
+        if self.process != generation() && self.process != EVERY {
+            return Err(0);
         }
         let mut word = Word(guess(&self.word));
         for _ in 0..PATIENCE {
             let live = word.live(now);
             if live == 0 || live < n {
-                return false;
+                return Err(live);
             }
             match self.exchange(word, word.with(live - n)) {
-                Ok(()) => return true,
+                Ok(()) => return Ok(live - n),
                 Err(seen) => word = seen,
             }
         }
-        false
+        Err(0)
     }
 
     /// What may be spent now.
@@ -174,32 +225,46 @@ impl Lease {
 
     /// Nothing more is spent until the next grant.
     pub fn close(&self) -> Change {
-        self.change(|word| (Word(0), word.tokens()))
+        // AcqRel: as `exchange`.
+        Change { held: 0, dropped: Word(self.word.swap(0, Ordering::AcqRel)).tokens() }
+    }
+
+    /// What was kept last, all of one [`keep`](Self::keep); zeroes where nothing was.
+    #[cfg(not(loom))]
+    pub fn kept(&self) -> [u64; KEPT] {
+        self.kept.read()
+    }
+
+    /// Remembers what the refiller needs to go on, in place of what was kept before: killed at any moment, it has kept
+    /// the one or the other. For the refiller alone.
+    #[cfg(not(loom))]
+    pub fn keep(&self, words: [u64; KEPT]) {
+        self.kept.write(words);
     }
 
     /// Counts, and the word.
     pub fn stats(&self) -> LeaseStats {
         let word = Word(guess(&self.word));
-        let (admitted, denied) = (self.counts.sum(ADMITTED), self.counts.sum(DENIED));
-        LeaseStats {
-            admitted,
-            denied,
-            asked: admitted + denied + self.counts.sum(BEYOND),
-            tokens: word.tokens(),
-            deadline_ns: word.deadline_ns(),
-        }
+        let [admitted, denied, beyond, would_deny] = std::array::from_fn(|lane| self.counts.sum(lane));
+        // Wrapping: foreign bytes in an arena must not panic.
+        let asked = [denied, beyond, would_deny].into_iter().fold(admitted, u64::wrapping_add);
+        LeaseStats { admitted, denied, would_deny, asked, tokens: word.tokens(), deadline_ns: word.deadline_ns() }
     }
 
-    /// The refiller gives up no step: spenders only ever lower the word, so at most its tokens' worth of them win.
+    /// Spenders only ever lower the word, so at most its tokens' worth of them win against the refiller. Who wins more
+    /// often is foreign: then the lease is closed, and what the step was to hold is dropped.
     fn change(&self, step: impl Fn(Word) -> (Word, u32)) -> Change {
         let mut word = Word(guess(&self.word));
-        loop {
+        for _ in 0..=MOST {
             let (new, dropped) = step(word);
             match self.exchange(word, new) {
                 Ok(()) => return Change { held: new.tokens(), dropped },
                 Err(seen) => word = seen,
             }
         }
+        let (new, dropped) = step(word);
+        self.close();
+        Change { held: 0, dropped: dropped.saturating_add(new.tokens()) }
     }
 
     #[inline]

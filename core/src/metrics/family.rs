@@ -84,5 +84,12 @@ families! {
     QueueCapacity = "queue_capacity", Gauge, "Items that a queue can hold.";
     QueueAccepting = "queue_accepting", Gauge, "1 while a queue accepts items, else 0.";
     QueueItems = "queue_items", Counter, "Items of a queue: pushed, popped or rejected.";
+    ClusterTokens = "cluster_tokens", Gauge, "Leased tokens of a cluster limit that this machine may spend.";
+    ClusterLevel = "cluster_level", Gauge, "What a cluster limit's store had left for all machines.";
+    ClusterRefilled = "cluster_refilled", Gauge, "1 while an agent keeps the leases of a cluster limit, else 0.";
+    ClusterGranted = "cluster_granted", Counter, "Tokens of a cluster limit that the store has granted.";
+    ClusterEpochs = "cluster_epochs", Counter, "Times that a cluster limit's store was another, or had forgotten.";
+    ClusterSyncs = "cluster_syncs", Counter, "Questions of a cluster limit to its store: asked, error, late.";
+    ClusterRoundTrip = "cluster_round_trip_seconds", Gauge, "How long the store's latest answer took.";
     Dropped = "dropped", Counter, "Accepted items that a queue dropped.";
 }

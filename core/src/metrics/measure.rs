@@ -7,8 +7,8 @@ use crate::gate::{Gate, Kind};
 use crate::queue::DropReason;
 use crate::shed::Priority;
 use crate::{
-    BoundedQueue, BreakerRegistry, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, LoadShedder, RateLimiter,
-    RetryBudget, TokenBucket,
+    BoundedQueue, BreakerRegistry, CircuitBreaker, ClientThrottle, ClusterLimit, ConcurrencyLimiter, LoadShedder,
+    RateLimiter, RetryBudget, TokenBucket,
 };
 
 pub(super) type Labels = Vec<(&'static str, String)>;
@@ -205,6 +205,23 @@ impl Measure for Gate {
         page.decisions(Self::KIND, [admitted, stats.denied, stats.would_deny]);
         let denied = Kind::ALL.map(|kind| (kind.name(), stats.denied_by[kind as usize]));
         page.each(Family::GateDenied, "part", &denied);
+    }
+}
+
+impl Measure for ClusterLimit {
+    const KIND: &'static str = "cluster_limit";
+
+    fn measure(&self, page: &mut Page<'_>) {
+        let stats = self.stats();
+        page.decisions(Self::KIND, [stats.admitted, stats.denied, stats.would_deny]);
+        page.whole(Family::ClusterTokens, stats.tokens.into());
+        page.whole(Family::ClusterLevel, stats.health.level);
+        page.whole(Family::ClusterRefilled, stats.refilled.into());
+        page.whole(Family::ClusterGranted, stats.health.granted);
+        page.whole(Family::ClusterEpochs, stats.health.epochs);
+        let syncs = [("asked", stats.health.syncs), ("error", stats.health.errors), ("late", stats.health.late)];
+        page.each(Family::ClusterSyncs, "event", &syncs);
+        page.gauge(Family::ClusterRoundTrip, stats.health.round_trip.as_secs_f64());
     }
 }
 

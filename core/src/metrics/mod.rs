@@ -179,6 +179,7 @@ impl Metrics {
                 Object::Throttle(object) => self.read(&scope, &name, object),
                 Object::BreakerRegistry(object) => self.read(&scope, &name, object),
                 Object::Shedder(object) => self.read(&scope, &name, object),
+                Object::Cluster(object) => self.read(&scope, &name, object),
             };
         }
     }

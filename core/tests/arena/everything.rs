@@ -5,14 +5,15 @@ use std::time::Duration;
 use tidegate::arena::ArenaError;
 use tidegate::breaker::{Outcome, Window};
 use tidegate::concurrency::{self, AdaptiveConfig};
+use tidegate::lease::{ClusterConfig, OnUnreachable};
 use tidegate::limit::{
     Algorithm, Block, BucketConfig, LimiterConfig, Member, Mode, RateLimiter, Reservation, Tier, WarmUp,
 };
 use tidegate::shed::{Priority, Signal, SignalKind};
 use tidegate::{
-    Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ConcurrencyConfig,
-    ConcurrencyLimiter, LimitSet, LoadShedder, OnConflict, Quota, RegistryConfig, RetryBudget, RetryBudgetConfig,
-    ShedderConfig, TokenBucket,
+    Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, ClientThrottleConfig, ClusterLimit,
+    ConcurrencyConfig, ConcurrencyLimiter, LimitSet, LoadShedder, OnConflict, Quota, RegistryConfig, RetryBudget,
+    RetryBudgetConfig, ShedderConfig, TokenBucket,
 };
 
 /// The bytes that the objects fit into.
@@ -29,6 +30,7 @@ pub(crate) struct Everything {
     throttles: Vec<ClientThrottle>,
     registries: Vec<BreakerRegistry>,
     shedders: Vec<LoadShedder>,
+    clusters: Vec<ClusterLimit>,
     set: Option<LimitSet>,
 }
 
@@ -46,6 +48,7 @@ impl Everything {
             throttles: Vec::new(),
             registries: Vec::new(),
             shedders: Vec::new(),
+            clusters: Vec::new(),
             set: None,
         };
         for (name, options) in [("bucket", plain()), ("striped", striped())] {
@@ -96,6 +99,10 @@ impl Everything {
             Ok(shedder) => all.shedders.push(shedder),
             Err(error) => errors.push(error),
         }
+        match ClusterLimit::in_arena(arena, "cluster", cluster(), on_conflict) {
+            Ok(limit) => all.clusters.push(limit),
+            Err(error) => errors.push(error),
+        }
         let mut members: Vec<(String, Member)> = Vec::new();
         members.extend(all.buckets.first().map(|bucket| ("bucket".to_owned(), bucket.clone().into())));
         members.extend(
@@ -109,7 +116,13 @@ impl Everything {
     /// How many objects could be opened.
     pub(crate) fn len(&self) -> usize {
         let (limits, calls) = (self.buckets.len() + self.limiters.len(), self.breakers.len() + self.permits.len());
-        limits + calls + self.budgets.len() + self.throttles.len() + self.registries.len() + self.shedders.len()
+        limits
+            + calls
+            + self.budgets.len()
+            + self.throttles.len()
+            + self.registries.len()
+            + self.shedders.len()
+            + self.clusters.len()
     }
 
     /// Every operation of every object once, with numbers that `next` gives.
@@ -122,6 +135,7 @@ impl Everything {
         self.throttles.iter().for_each(|throttle| use_throttle(throttle, next));
         self.registries.iter().for_each(|registry| use_registry(registry, next));
         self.shedders.iter().for_each(|shedder| use_shedder(shedder, next));
+        self.clusters.iter().for_each(|limit| use_cluster(limit, next));
         if let Some(set) = &self.set {
             let key = key(next);
             let keyed = set.members().filter(|(_, member)| matches!(member, Member::Keyed(_))).count();
@@ -188,6 +202,13 @@ fn budget(min_per_second: f64) -> RetryBudgetConfig {
 fn registry() -> RegistryConfig {
     let defaults = breaker(Window::Calls(20));
     RegistryConfig { max_breakers: 3, defaults, ..RegistryConfig::default() }
+}
+
+fn cluster() -> ClusterConfig {
+    let mut config = ClusterConfig::new(quota("2000/s"));
+    config.on_unreachable = OnUnreachable::Local { hosts: 3, fallback_for: Duration::from_secs(9) };
+    config.mode = Mode::Enforce;
+    config
 }
 
 fn throttle() -> ClientThrottleConfig {
@@ -334,6 +355,21 @@ fn use_shedder(shedder: &LoadShedder, next: &mut dyn FnMut() -> u64) {
         );
         shedder.sample_at(now);
         let _ = (shedder.stats_at(now), shedder.signals_at(now), shedder.explain_at(now));
+    }
+}
+
+fn use_cluster(limit: &ClusterLimit, next: &mut dyn FnMut() -> u64) {
+    let (lease, now) = (limit.lease(), next());
+    let _ = (limit.try_acquire(cost(next)), limit.check(cost(next)), limit.peek(), limit.member_id());
+    // As a refiller does.
+    let (deadline, tokens) = (next(), next() as u32);
+    let _ =
+        (lease.lower_at(now, tokens), lease.grant_at(now, deadline, tokens, next().is_multiple_of(2)), lease.kept());
+    let stats = limit.stats();
+    assert!(stats.health.fault.is_none_or(|fault| fault.bytes().all(|byte| matches!(byte, b' '..=b'~' | 0x80..))));
+    limit.set_health(&limit.health());
+    if next().is_multiple_of(8) {
+        limit.close();
     }
 }
 

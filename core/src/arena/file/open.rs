@@ -5,6 +5,7 @@ use super::super::members::Members;
 use super::super::{Arena, HostConfig, config, lock};
 use super::find::{Found, find};
 use super::{Folder, HostFile, above_streams, build, file_name, identity, no_entry, system};
+use crate::sync::AtomicU32;
 use crate::sys::ForkLock;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -80,6 +81,7 @@ pub(super) fn arena(folder: &Folder, options: &HostConfig, found: Found) -> Resu
         secret: found.facts.secret,
         lock: lock::Lock::default(),
         members,
+        refilling: AtomicU32::new(0),
         host: Some(host),
     }))
 }
