@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import subprocess
 import sys
 import threading
@@ -23,7 +24,25 @@ from test_sent import read, unread
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as Plain
 
-from tidegate import CircuitBreaker, ConcurrencyLimiter, ManualClock, http
+from tidegate import (
+    AccessDeniedError,
+    ArenaError,
+    CircuitBreaker,
+    CircuitOpenError,
+    ConcurrencyLimiter,
+    ConcurrencyLimitError,
+    ConfigError,
+    Gate,
+    ManualClock,
+    OverloadedError,
+    QueueClosedError,
+    QueueFullError,
+    RateLimitedError,
+    TimeoutExceededError,
+    TokenBucket,
+    http,
+)
+from tidegate.flask import install_error_handlers
 
 # More than the buffers of two sockets and of the server hold.
 SIZE = 8 << 20
@@ -99,8 +118,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def view_of(guard: Any, kind: str, file: Path) -> Flask:
     app = Flask(__name__)
+    install_error_handlers(app)
     app.get("/")(guard(functools.wraps(view_of)(lambda: KINDS[kind](file))))
-    app.get("/again")(lambda: "fine")
     return app
 
 
@@ -111,7 +130,8 @@ def test_a_permit_is_held_until_the_body_is_closed(kind: str, server: str, file:
     with SERVERS[server](view_of(places, kind, file)) as url:
         with unread(url, "/") as client:
             assert places.in_use == 1
-            assert requests.get(url, timeout=30).status_code == 500, "the place is taken"
+            refused = requests.get(url, timeout=30)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1"), "the place is taken"
             read(client)
         wait_until(lambda: places.in_use == 0)
         with unread(url, "/"):
@@ -281,11 +301,102 @@ def test_what_a_view_raises_or_gives_at_once_is_over_when_it_returns() -> None:
     assert circuit.stats().calls == 3 and circuit.state == "closed" and places.in_use == 0
 
 
+REFUSALS: list[tuple[Exception, int, str | None]] = [
+    (RateLimitedError(retry_after=7), 429, "7"),
+    (CircuitOpenError("it", 3.2), 503, "4"),
+    (ConcurrencyLimitError("full", 0.1), 503, "1"),
+    (OverloadedError("shed", 2), 503, "2"),
+    (QueueFullError(), 503, "1"),
+    (QueueClosedError(), 503, "1"),
+    (TimeoutExceededError("late"), 504, None),
+    (AccessDeniedError("no"), 403, None),
+]
+
+
+def raising(error: Exception) -> Flask:
+    app = Flask(__name__)
+
+    @app.get("/")
+    def view() -> str:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(("error", "status", "wait"), REFUSALS, ids=lambda value: type(value).__name__)
+def test_refusals_are_answered(
+    error: Exception, status: int, wait: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = raising(error)
+    install_error_handlers(app)
+    with served_waitress(app) as url:
+        answer = requests.get(url, timeout=30)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
+    assert answer.headers["Content-Type"] == "application/problem+json" and answer.json()["status"] == status
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("error", [ArenaError("it is full", "full"), ConfigError("limit: wrong"), KeyError("x")])
+def test_a_mistake_is_one_logged_500(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    app = raising(error)
+    install_error_handlers(app)
+    with served_waitress(app) as url:
+        assert requests.get(url, timeout=30).status_code == 500
+    (logged,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert logged.exc_info is not None and logged.exc_info[1] is error
+
+
+def test_handlers_of_one_s_own_stay() -> None:
+    for kind, error in [
+        (CircuitOpenError, CircuitOpenError("it", 1)),
+        (TimeoutError, TimeoutExceededError("late")),
+        (TimeoutExceededError, TimeoutExceededError("late")),
+    ]:
+        app = raising(error)
+        app.register_error_handler(kind, lambda error: ("own", 418))
+        install_error_handlers(app)
+        assert app.test_client().get("/").status_code == 418
+    app = raising(ConcurrencyLimitError("full", 1))
+    app.register_error_handler(Exception, lambda error: ("own", 418))
+    install_error_handlers(app, overload_status=529)
+    assert app.test_client().get("/").status_code == 529, "one for whatever else there is is none for a refusal"
+    with pytest.raises(TypeError, match="app: expected a Flask application, got int"):
+        install_error_handlers(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no exception groups")
+def test_a_group_of_refusals_is_the_longest_of_them() -> None:
+    refusals = [RateLimitedError(retry_after=2), CircuitOpenError("it", 9)]
+    app = raising(ExceptionGroup("both", refusals))
+    install_error_handlers(app)
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "9")
+    app = raising(ExceptionGroup("both", [*refusals, KeyError()]))
+    install_error_handlers(app)
+    assert app.test_client().get("/").status_code == 500
+
+
+def test_a_gate_s_refusal_names_its_part() -> None:
+    gate = Gate("orders", limits={"everybody": TokenBucket("1/hour")})
+    app = Flask(__name__)
+    install_error_handlers(app)
+
+    @app.get("/")
+    def view() -> str:
+        with gate.enter():
+            return "fine"
+
+    client = app.test_client()
+    assert [client.get("/").status_code for _ in range(2)] == [200, 429]
+
+
 APP = """
 from flask import Flask, Response, send_file
 from tidegate import CircuitBreaker, ConcurrencyLimiter
+from tidegate.flask import install_error_handlers
 
 app, places, circuit = Flask(__name__), ConcurrencyLimiter(1), CircuitBreaker("it")
+install_error_handlers(app)
 
 
 @app.get("/stream")
@@ -325,7 +436,7 @@ def test_under_gunicorn(path: str, file: Path, tmp_path: Path) -> None:
 
         with unread(url, path) as client:
             assert state() == (1, 0)
-            assert requests.get(url + path, timeout=30).status_code == 500
+            assert requests.get(url + path, timeout=30).status_code == 503
             calls = state()[1]
             read(client)
         wait_until(lambda: state() == (0, calls + 1))

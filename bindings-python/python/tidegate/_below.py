@@ -15,16 +15,12 @@ from starlette.applications import Starlette
 from starlette.routing import Router
 
 from ._fields import FIELDS, telling
+from ._refusals import handles
 from .headers import HeaderList
 
 _lock = threading.Lock()
 # How many wrappers may stand round a mounted application.
 _MOST_WRAPPERS = 20
-
-
-def handles(handlers: Any, refusal: type[Exception]) -> bool:
-    """Whether these handlers of an application are meant for a refusal: for a timeout, those for any timeout are."""
-    return refusal in handlers or (issubclass(refusal, TimeoutError) and TimeoutError in handlers)
 
 
 class Handlers:

@@ -18,29 +18,17 @@ from starlette.websockets import WebSocket, WebSocketState
 
 from . import _notices
 from ._answer import encoded, refuse
-from ._below import Handlers, handles
+from ._below import Handlers
 from ._fields import FIELDS, one_told
 from ._functions import endpoint as checked
 from ._functions import is_async, known_options
 from ._gate import refusal as refusal_of
 from ._guard import Charge, Guard, LimitOptions, Refusal
+from ._refusals import REFUSALS, Answers, handles, longest
 from ._retryable import EXCEPTION_GROUP, members
 from ._stack import Charges, Stack
 from ._tidegate import try_again
-from .errors import (
-    AccessDeniedError,
-    CircuitOpenError,
-    ConcurrencyLimitError,
-    OverloadedError,
-    QueueClosedError,
-    QueueEmptyError,
-    QueueFullError,
-    RateLimitedError,
-    RetryBudgetExceededError,
-    ThrottledError,
-    TidegateError,
-    TimeoutExceededError,
-)
+from .errors import RateLimitedError, TidegateError
 from .headers import HeaderList, Problem
 
 if TYPE_CHECKING:
@@ -55,18 +43,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # What install_exception_handlers has put into applications.
 _installed: weakref.WeakSet[Any] = weakref.WeakSet()
-
-# Refusals that mean "later, when there is room again".
-_OVERLOAD = (
-    CircuitOpenError,
-    ConcurrencyLimitError,
-    OverloadedError,
-    QueueClosedError,
-    QueueEmptyError,
-    QueueFullError,
-    RetryBudgetExceededError,
-    ThrottledError,
-)
 
 
 class RouteLimitedError(RateLimitedError, HTTPException):
@@ -269,29 +245,12 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
     """
     if not isinstance(app, Starlette):
         raise TypeError(f"app: expected a Starlette or FastAPI application, got {type(app).__name__}")
-    limited, overloaded = Problem.limited("default"), Problem.overloaded(overload_status)
-    timed_out, denied = Problem.timed_out(), Problem.denied()
+    answers = Answers(overload_status)
 
-    async def on_limited(connection: HTTPConnection, error: Exception) -> Response | None:
-        return await _answer(connection, error, getattr(error, "problem", limited), getattr(error, "retry_after", 1.0))
+    async def on_refusal(connection: HTTPConnection, error: Exception) -> Response | None:
+        return await _answer(connection, error, *answers.of(error))
 
-    async def on_overload(connection: HTTPConnection, error: Exception) -> Response | None:
-        problem = _of_part(error, overloaded, overload_status)
-        return await _answer(connection, error, problem, getattr(error, "retry_after", 1.0))
-
-    async def on_timeout(connection: HTTPConnection, error: Exception) -> Response | None:
-        # 0 is "not known" and no "now".
-        return await _answer(connection, error, _of_part(error, timed_out), getattr(error, "retry_after", 0.0) or None)
-
-    async def on_denied(connection: HTTPConnection, error: Exception) -> Response | None:
-        return await _answer(connection, error, _of_part(error, denied), None)
-
-    handlers: dict[Any, Any] = {
-        RateLimitedError: on_limited,
-        **dict.fromkeys(_OVERLOAD, on_overload),
-        TimeoutExceededError: on_timeout,
-        AccessDeniedError: on_denied,
-    }
+    handlers: dict[Any, Any] = dict.fromkeys(REFUSALS, on_refusal)
     if EXCEPTION_GROUP is not None:
         handlers[EXCEPTION_GROUP] = _on_group
     for refusal, handler in handlers.items():
@@ -305,23 +264,15 @@ def install_exception_handlers(app: Starlette, *, overload_status: int = 503) ->
 
 async def _on_group(connection: HTTPConnection, group: Exception) -> Any:
     """The answer to a group of refusals; any other group goes on."""
-    refusals: Any = members(group)
-    kinds = (RateLimitedError, TimeoutExceededError, AccessDeniedError, *_OVERLOAD)
-    if not all(isinstance(one, kinds) for one in refusals):
+    refusal: Any = longest(members(group))
+    if refusal is None:
         raise group
-    longest = max(refusals, key=lambda refusal: getattr(refusal, "retry_after", 1.0))
     # Whose it is: the application's own, or one of those that were installed.
     handlers = connection.scope["starlette.exception_handlers"][0]
-    handler: Any = next(handlers[kind] for kind in type(longest).__mro__ if kind in handlers)
+    handler: Any = next(handlers[kind] for kind in type(refusal).__mro__ if kind in handlers)
     if is_async(handler):
-        return await handler(connection, longest)
-    return await run_in_threadpool(handler, connection, longest)
-
-
-def _of_part(error: Exception, otherwise: Problem, status: int | None = None) -> Problem:
-    """The body that names the part of a gate that refused."""
-    part = getattr(error, "part", None)
-    return otherwise if part is None else Problem.of(*part, status=status)
+        return await handler(connection, refusal)
+    return await run_in_threadpool(handler, connection, refusal)
 
 
 async def _answer(
