@@ -292,6 +292,19 @@ def test_a_wait_that_would_pass_the_deadline_is_not_slept() -> None:
         assert (raised.value.attempts, raised.value.retry_after) == (1, 7.0)  # type: ignore[attr-defined]
 
 
+def test_a_clock_that_steps_back_gives_a_deadline_time(clock: ManualClock) -> None:
+    flaky = Flaky(3)
+
+    def call() -> int:
+        # Each attempt takes 0.9 s of the one, and then the clock steps back.
+        clock.advance(0.9)
+        if flaky.calls == 0:
+            clock.set_ns(clock.now_ns - 60_000_000_000)
+        return flaky()
+
+    assert RetryPolicy(attempts=4, deadline=1, clock=clock, **QUICK).call(call) == 4
+
+
 def test_an_empty_budget_ends_a_call() -> None:
     budget = RetryBudget(ratio=0.5, min_per_second=0, name="bank", scope="process")
     flaky = Flaky(math.inf, ConnectionError("reset"))

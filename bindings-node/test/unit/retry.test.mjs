@@ -188,6 +188,18 @@ describe('RetryPolicy', () => {
     assert.equal(fail.calls, 1);
   });
 
+  it('has more time until its deadline where the clock steps back', async () => {
+    const clock = new ManualClock(100_000_000_000n);
+    const fail = flaky(3);
+    const call = async () => {
+      // Each attempt takes 0.9 s of the one, and then the clock steps back.
+      clock.advance(900);
+      if (fail.calls === 0) clock.setNs(clock.nowNs - 60_000_000_000n);
+      return fail();
+    };
+    assert.equal(await new RetryPolicy({ attempts: 4, deadlineMs: 1000, clock, ...QUICK }).call(call), 4);
+  });
+
   it('ends with an empty budget, whose cause is the last error', async () => {
     const budget = new RetryBudget({ ratio: 0.5, minPerSecond: 0, name: 'bank', scope: 'process' });
     budget.deposit();
