@@ -243,6 +243,46 @@ const piscina = async () => {
   };
 };
 
+/** A limit of each key, a concurrency limit, a shedder and a circuit; `shut`: the circuit refuses. */
+const gate = async (shut = false) => {
+  const { CircuitBreaker, ConcurrencyLimiter, Gate, LoadShedder, RateLimiter } = await import('tidegate');
+  const payment = new CircuitBreaker('payment');
+  if (shut) payment.forceOpen();
+  return new Gate('bench', {
+    limits: { client: new RateLimiter({ rate: '1/s', burst: 500_000, maxKeys: 2 * KEYS }) },
+    concurrency: { database: new ConcurrencyLimiter({ limit: 10 }) },
+    shedder: { main: new LoadShedder({ signals: [{ kind: 'gauge', start: 0, full: 1 }] }) },
+    dependencies: { payment },
+  });
+};
+const NEEDS = ['payment'];
+const admissions = async () => {
+  const orders = await gate();
+  return (n) => {
+    for (let i = 0; i < n; i += 1) {
+      const admission = orders.admit({ keys: { client: ORDER[i & 0xffff] }, dependencies: NEEDS });
+      if (!admission.allowed) throw new Error(`refused by ${admission.deniedBy}`);
+      admission.finish();
+    }
+  };
+};
+const refusals = async () => {
+  const orders = await gate(true);
+  return (n) => {
+    for (let i = 0; i < n; i += 1) {
+      if (orders.admit({ keys: { client: ORDER[i & 0xffff] }, dependencies: NEEDS }).allowed) throw new Error('let in');
+    }
+  };
+};
+const gateCall = async () => {
+  const orders = await gate();
+  return async (n) => {
+    for (let i = 0; i < n; i += 1) {
+      await orders.call(() => work(i), { keys: { client: ORDER[i & 0xffff] }, dependencies: NEEDS });
+    }
+  };
+};
+
 export const ROWS = [
   {
     work: 'bucket, one instance',
@@ -312,6 +352,27 @@ export const ROWS = [
     floor: 'raw N-API call',
     targets: [],
     contenders: { tidegate: tidegatePermit, 'raw N-API call': rawCall },
+  },
+  {
+    work: 'gate of a limit, a concurrency limit, a shedder and a circuit, admit + finish',
+    floor: 'raw N-API call',
+    targets: [
+      { of: 'tryAcquire of its limit', most: 2 },
+      { of: "cockatiel's retry, breaker and timeout", most: 0.1 },
+    ],
+    contenders: {
+      tidegate: admissions,
+      'tidegate, call of an async function': gateCall,
+      'tryAcquire of its limit': tidegateKeyed,
+      "cockatiel's retry, breaker and timeout": cockatielPolicies,
+      'raw N-API call': rawCall,
+    },
+  },
+  {
+    work: 'gate, a refusal',
+    floor: 'raw N-API call',
+    targets: [{ of: 'an admission', most: 0.5 }],
+    contenders: { tidegate: refusals, 'an admission': admissions, 'raw N-API call': rawCall },
   },
   {
     work: 'token bucket in host scope',

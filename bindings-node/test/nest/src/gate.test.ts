@@ -1,6 +1,7 @@
 // A gate before every framework: functions that fail, clients that go, what handlers get, mistakes at the start.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
@@ -201,6 +202,31 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
       );
       assert.equal((await request('/', 'POST', ann)).status, 200);
       assert.deepEqual([users, left()], [['ann', 'ann'], 94]);
+    });
+
+    it('counts under load what clients count, and is empty after it', async (t) => {
+      const { gate, database } = parts({ limits: { everyone: new TokenBucket({ rate: '120/hour' }) } });
+      const handle = async () => void (await setTimeout(1));
+      const { port } = await start(t, serve, { gate, handle });
+      const seen: Record<number, number> = {};
+      let broken = 0;
+      const ask = () =>
+        new Promise<void>((resolve) => {
+          const asked = get({ port, host: '127.0.0.1', agent }, (response) => {
+            seen[response.statusCode!] = (seen[response.statusCode!] ?? 0) + 1;
+            response.resume().on('close', resolve);
+          });
+          asked.on('error', () => ((broken += 1), resolve()));
+        });
+      const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+      t.after(() => agent.destroy());
+      await Promise.all(Array.from({ length: 400 }, ask));
+      const { admitted, denied, deniedBy } = gate.stats();
+      const counted = [admitted, deniedBy.limit, deniedBy.concurrency, denied];
+      const [served = 0, limited = 0, full = 0] = [seen[200], seen[429], seen[503]];
+      assert.deepEqual([broken, ...counted], [0, served, limited, full, limited + full]);
+      assert.ok(served > 0 && served <= 120 && served + denied === 400);
+      await until(() => database.inUse === 0);
     });
 
     it('says what is wrong at the start', async (t) => {
