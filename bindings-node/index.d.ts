@@ -1486,6 +1486,8 @@ export interface GateRequest {
   address?: string;
   /** Its place within its class, 0 to 127: that of its user, `shedder.levelOf(user)`. */
   level?: number;
+  /** The name of its partition of the concurrency limit; by default it belongs to none. */
+  partition?: string;
 }
 
 /** What a part of a gate says of a call. */

@@ -77,8 +77,8 @@ let select;
 let handOn;
 /** `acquire({ partition })`, asking `signalOf` for a signal only where there is a wait. */
 let acquireUnless;
-/** Throws for what names none of its partitions. */
-let verifyPartition;
+/** The number of a partition; throws for what names none. */
+let partitionNumber;
 let refuseWaiting;
 
 class ConcurrencyLimiter {
@@ -110,7 +110,7 @@ class ConcurrencyLimiter {
     };
     acquireUnless = (self, partition, signalOf) =>
       self.#acquire({ timeoutMs: self.#maxWaitMs, signal: undefined }, self.#numberOf({ partition }), signalOf);
-    verifyPartition = (self, partition) => void self.#numberOf({ partition });
+    partitionNumber = (self, partition) => self.#numberOf({ partition });
     refuseWaiting = (self) => {
       self.#refusesWaiting = true;
       for (const waiter of self.#waiters.values()) {
@@ -411,7 +411,9 @@ module.exports = {
   ConcurrencyLimiter,
   ConcurrencyPermit,
   acquireUnless: (...given) => acquireUnless(...given),
-  verifyPartition: (self, partition) => verifyPartition(self, partition),
+  partitionNumber: (self, partition) => partitionNumber(self, partition),
+  /** Throws for what names none of its partitions. */
+  verifyPartition: (self, partition) => void partitionNumber(self, partition),
   /** The service ends: those who wait through this object are refused, and whoever would wait from now on. */
   refuseWaiting: (self) => refuseWaiting(self),
 };

@@ -4,7 +4,7 @@
 const { addon, words, numbers, bits, each } = require('./native.cjs');
 const { CircuitBreaker, breakerPlace } = require('./breaker.cjs');
 const check = require('./check.cjs');
-const { ConcurrencyLimiter, concurrencyPlace, handOn } = require('./concurrency.cjs');
+const { ConcurrencyLimiter, concurrencyPlace, handOn, partitionNumber } = require('./concurrency.cjs');
 const { Deadline } = require('./deadline.cjs');
 const {
   AccessDeniedError,
@@ -33,7 +33,9 @@ const { admit, finish } = native;
 
 const PARTS = ['limits', 'concurrency', 'shedder', 'queue', 'dependencies', 'access'];
 const OPTIONS = [...PARTS, 'refundOn', 'enabled', 'dryRun'];
-const REQUEST = new Set(['keys', 'priority', 'cost', 'deadline', 'deadlineMs', 'dependencies', 'address', 'level']);
+const REQUEST = new Set(
+  ['keys', 'priority', 'cost', 'deadline', 'deadlineMs', 'dependencies', 'address', 'level', 'partition'],
+);
 const REQUESTS = [...REQUEST].join(', ');
 /** In the order of the core's numbers. */
 const KINDS = ['access', 'deadline', 'shedder', 'queue', 'breaker', 'concurrency', 'limit'];
@@ -330,7 +332,7 @@ class Gate {
       throw check.typeError(`${method} takes an object of options (${REQUESTS}), got ${check.show(request)}`);
     }
     for (const option in request) if (!REQUEST.has(option)) throw noOption(method, option);
-    const { keys, priority, cost, deadline, deadlineMs, dependencies = NO_NEEDS, address, level } = request;
+    const { keys, priority, cost, deadline, deadlineMs, dependencies = NO_NEEDS, address, level, partition } = request;
     const values = this.#limits === undefined ? noKeys(keys) : setKeys(this.#limits, keys);
     const left = leftOf(deadlineMs, deadline);
     const place = priority === undefined ? 2 : priorityOf(priority);
@@ -339,11 +341,12 @@ class Gate {
     this.#readNeeds(dependencies);
     const [low, high] = [needs.low, needs.high];
     if (address !== undefined) check.text(address, 'address');
+    const share = partition === undefined ? 0 : this.#shareOf(partition);
     if (this.#shedder !== undefined) readSignals(this.#shedder);
     words[0] = this.#id;
     words[1] = tokens;
     words[2] = place;
-    words[3] = address === undefined ? within : within + HAS_ADDRESS;
+    words[3] = (address === undefined ? within : within + HAS_ADDRESS) + (share << LEVEL_BITS);
     numbers[0] = left;
     bits[0] = low;
     bits[1] = high;
@@ -368,6 +371,12 @@ class Gate {
     }
     needs.low = low;
     needs.high = high;
+  }
+
+  #shareOf(partition) {
+    if (this.#concurrency !== undefined) return partitionNumber(this.#concurrency, partition);
+    const message = 'the gate has no concurrency limit, whose partitions calls belong to; leave it out';
+    throw check.valueError(`partition: ${message}`);
   }
 
   #noDependency(name) {

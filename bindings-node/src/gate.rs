@@ -14,12 +14,13 @@ use crate::table::Table;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use tidegate::concurrency::Partition;
 use tidegate::gate::{Answer, Dependencies, Kind, Outcome, Outcomes, Part, PartVerdict, Request, Ticket};
 use tidegate::http::{AccessList, parse_address};
 use tidegate::shed::Priority;
 use tidegate::{BoundedQueue, Gate, GateConfig, LimitSet, LoadShedder};
 
-/// Whether the call's first argument is an address; the rest of the word: its level.
+/// Whether the call's first argument is an address; the rest of the word: its level, and above that its partition.
 const HAS_ADDRESS: u32 = 1 << 31;
 const LEVEL: u32 = 8;
 /// Between the fields of a line, and between lines.
@@ -121,16 +122,20 @@ impl Parts {
 
 /// Runs `ask` on the call's request: word 1 its cost, word 2 its priority, word 3 its level; number 0 the ms that are
 /// left, NaN for no end; the first opaque word its dependencies; the address, if there is one, and the keys are the
-/// arguments.
+/// arguments. `ask` gets the number of its partition beside it.
 #[inline]
-fn with_request<R>(io: Io, call: Call, ask: impl FnOnce(&Request<'_>) -> Result<R, Failure>) -> Result<R, Failure> {
+fn with_request<R>(
+    io: Io,
+    call: Call,
+    ask: impl FnOnce(&Request<'_>, u32) -> Result<R, Failure>,
+) -> Result<R, Failure> {
     call.with_keys(|given| {
         let flags = io.word(3);
         let (address, keys) = match given {
             [address, keys @ ..] if flags & HAS_ADDRESS != 0 => (parse_address(address), keys),
             keys => (None, keys),
         };
-        ask(&Request {
+        let request = Request {
             keys,
             address,
             priority: Priority::ALL.get(io.word(2) as usize).copied().unwrap_or_default(),
@@ -138,7 +143,9 @@ fn with_request<R>(io: Io, call: Call, ask: impl FnOnce(&Request<'_>) -> Result<
             cost: io.word(1),
             deadline: io.option(0).map(duration),
             dependencies: Dependencies::of_bits(io.bits()[0]),
-        })
+            partition: Partition::default(),
+        };
+        ask(&request, (flags & !HAS_ADDRESS) >> LEVEL)
     })
 }
 
@@ -195,9 +202,10 @@ pub(crate) fn export(kind: &Operations<Handle>, parts: Parts) -> napi::Result<()
         call.adopt(gates, io, Handle { gate, held: RefCell::default() }, 0)
     })?
     .operation("admit", |gates, io, call| {
-        with_request(io, call, |request| {
+        with_request(io, call, |request, partition| {
             gates.with(io, |handle| {
-                told(io, handle, handle.gate.decide(request)?);
+                let partition = handle.gate.partition_numbered(partition)?;
+                told(io, handle, handle.gate.decide(&Request { partition, ..*request })?);
                 Ok(())
             })?
         })?;
@@ -213,7 +221,12 @@ pub(crate) fn export(kind: &Operations<Handle>, parts: Parts) -> napi::Result<()
         Ok(Reply::Nothing)
     })?
     .operation("explain", |gates, io, call| {
-        let said = with_request(io, call, |request| gates.with(io, |handle| Ok(handle.gate.explain(request)?))?)?;
+        let said = with_request(io, call, |request, partition| {
+            gates.with(io, |handle| {
+                let partition = handle.gate.partition_numbered(partition)?;
+                Ok(handle.gate.explain(&Request { partition, ..*request })?)
+            })?
+        })?;
         call.string(&said.iter().map(line).collect::<Vec<_>>().join(LINE))
     })?
     // Who refused what: word 1 the cost, word 3 who it was; number 0 the wait, number 1 NaN, number 2 the pressure.

@@ -447,3 +447,26 @@ def test_an_adaptive_limit_learns_from_the_ends() -> None:
             clock.advance(0.2)
             raise TimeoutError
     assert database.limit == 2 and database.in_use == 0
+
+
+def test_calls_belong_to_a_partition_of_the_limit() -> None:
+    database = ConcurrencyLimiter(10, partitions={"live": 0.9, "batch": 0.1})
+    gate = Gate("orders", concurrency={"database": database})
+    lent = [gate.enter(partition="batch") for _ in range(10)]
+    assert not gate.explain(partition="live")[0].allowed
+    assert database.partition_stats()["live"].called_back == 0
+    with pytest.raises(ConcurrencyLimitError):
+        gate.call(lambda admission: None, partition="live")
+    lent.pop().finish()
+    assert gate.admit(partition="batch").denied_by == gate.admit().denied_by == "database"
+    assert gate.enter(partition="live").finish()
+    for admission in lent:
+        admission.finish()
+    with pytest.raises(ConfigError, match=r'partition: "night" is none of "live", "batch"'):
+        gate.admit(partition="night")
+    with pytest.raises(TypeError, match="partition: expected the name of one of its partitions, a str, got int"):
+        gate.admit(partition=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="partition: the gate has no concurrency limit"):
+        Gate("plain").admit(partition="live")
+    with pytest.raises(ConfigError, match="the limit was made without partitions"):
+        Gate("plain", concurrency=ConcurrencyLimiter(1)).explain(partition="live")

@@ -747,6 +747,9 @@ class GateOps:
             self.queue = BoundedQueue(config["queue"], high_watermark=1.0, clock=clock)
         if config["concurrency"] is not None:
             self.concurrency = ConcurrencyLimiter(config["concurrency"])
+        if partitions := config.get("partitions"):
+            self.concurrency = PartitionedOps({**config, "limit": config["concurrency"], "priority": []}, clock).limiter
+            assert list(self.concurrency.partition_stats()) == [name for name, _ in partitions]
         self.breakers = {it["name"]: BreakerOps(it["breaker"], clock) for it in config["dependencies"]}
         self.gate = Gate(
             "orders",

@@ -34,6 +34,7 @@ const S: u64 = 1_000 * MS;
 const START: u64 = 5_000 * S;
 const CLIENTS: [&str; 4] = ["ann", "ben", "mallory", "monitoring"];
 const NAMES: [&str; 3] = ["client", "route", "everyone"];
+const PARTITIONS: [&str; 2] = ["live", "batch"];
 const CIRCUITS: [&str; 2] = ["payment", "mail"];
 
 fn limit(keyed: bool) -> impl Strategy<Value = LimitConfig> {
@@ -102,8 +103,10 @@ fn config() -> impl Strategy<Value = Config> {
     let refund_on = prop::sample::subsequence(outcomes.to_vec(), 0..3);
     let parts =
         (any::<bool>(), shedder(), prop::option::of(1..4_usize), prop::option::weighted(0.8, 1..5_u32), limits());
-    (parts, (breaker(), breaker()), refund_on, prop::bool::weighted(0.15)).prop_map(
-        |((access, shedder, queue, concurrency, limits), (one, two), refund_on, dry_run)| {
+    let parted = any::<bool>();
+    (parts, parted, (breaker(), breaker()), refund_on, prop::bool::weighted(0.15)).prop_map(
+        |((access, shedder, queue, concurrency, limits), parted, (one, two), refund_on, dry_run)| {
+            let shares = PARTITIONS.iter().zip([0.5, 0.25]).map(|(name, share)| ((*name).to_owned(), share));
             let list = || AccessConfig {
                 allow: vec!["192.0.2.1".to_owned(), "key:monitoring".to_owned()],
                 deny: vec!["192.0.2.66".to_owned(), "key:mallory".to_owned()],
@@ -114,6 +117,7 @@ fn config() -> impl Strategy<Value = Config> {
                 shedder,
                 queue,
                 concurrency,
+                partitions: shares.filter(|_| parted && concurrency.is_some()).collect(),
                 limits,
                 dependencies: breakers
                     .map(|(name, breaker)| Dependency { name: (*name).to_owned(), breaker })
@@ -128,7 +132,15 @@ fn config() -> impl Strategy<Value = Config> {
 
 #[derive(Clone, Debug)]
 enum Plan {
-    Admit { client: usize, address: Option<bool>, priority: usize, cost: u32, deadline: Option<u64>, needs: usize },
+    Admit {
+        client: usize,
+        address: Option<bool>,
+        priority: usize,
+        cost: u32,
+        deadline: Option<u64>,
+        needs: usize,
+        of: usize,
+    },
     Finish(usize, usize),
     Enter(usize, usize),
     Report(usize, bool),
@@ -142,14 +154,15 @@ fn plan() -> impl Strategy<Value = Plan> {
     let client = prop_oneof![8 => 0..2_usize, 1 => 2..4_usize];
     let address = prop_oneof![12 => Just(None), 1 => any::<bool>().prop_map(Some)];
     let deadline = prop_oneof![12 => Just(None), 1 => Just(Some(0)), 1 => Just(Some(S))];
-    let admit = (client, address, 0..4_usize, 0..4_u32, deadline, 0..4_usize).prop_map(
-        |(client, address, priority, cost, deadline, needs)| Plan::Admit {
+    let admit = (client, address, 0..4_usize, 0..4_u32, deadline, 0..4_usize, 0..4_usize).prop_map(
+        |(client, address, priority, cost, deadline, needs, of)| Plan::Admit {
             client,
             address,
             priority,
             cost,
             deadline,
             needs,
+            of,
         },
     );
     prop_oneof![
@@ -236,7 +249,7 @@ proptest! {
             now += pause * MS;
             let name = format!("a{number}");
             match plan {
-                Plan::Admit { client, address, priority, cost, deadline, needs } => {
+                Plan::Admit { client, address, priority, cost, deadline, needs, of } => {
                     let looked = Op::Look { keys: keys(client) };
                     let before = both.step(now, &looked)?;
                     let op = Op::Admit {
@@ -248,6 +261,7 @@ proptest! {
                         cost,
                         deadline_ns: deadline.map(Ns),
                         dependencies: CIRCUITS[..needs.min(2)].iter().map(|name| (*name).to_owned()).collect(),
+                        partition: config.partitions.get(of).map(|(name, _)| name.clone()),
                     };
                     let told = both.step(now, &op)?;
                     let after = both.step(now, &looked)?;

@@ -16,6 +16,7 @@ use crate::shedder::{class, tg_shedder};
 use crate::status::{Answer as Status, Failure, tg_status};
 use std::ffi::{CString, c_char};
 use std::mem::size_of;
+use std::sync::Arc;
 use std::time::Duration;
 use tg_status::{TG_CONFLICT, TG_DENIED, TG_EMPTY, TG_FORBIDDEN, TG_FULL, TG_LATE, TG_NOT_HELD, TG_OK, TG_OPEN};
 use tg_status::{TG_OUT_OF_RANGE, TG_SHED, TG_UNKNOWN_VALUE};
@@ -28,12 +29,22 @@ use tidegate_core::{Gate, GateConfig};
 /// call takes nothing of any of them, an admitted one is charged once.
 #[derive(Debug)]
 pub struct tg_gate {
-    gate: Gate,
+    gate: Arc<Gate>,
     /// Of the parts, as C reads them.
     names: Vec<(Part, CString)>,
 }
 
 impl Handle for tg_gate {}
+
+impl tg_gate {
+    pub(crate) fn of(gate: Arc<Gate>) -> Self {
+        let own = [Part::Access, Part::Deadline].map(|part| (part, gate.name_of(part).to_owned()));
+        let names = gate.parts().map(|(part, name)| (part, name.to_owned())).chain(own);
+        // A text from C holds no NUL.
+        let names = names.map(|(part, name)| (part, CString::new(name).unwrap_or_default())).collect();
+        Self { gate, names }
+    }
+}
 
 /// What kind of part refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,14 +236,14 @@ pub struct tg_gate_request {
     pub level: u32,
     /// One of tg_priority.
     pub priority: i32,
-    /// 0.
-    pub reserved: u32,
+    /// Its partition of the concurrency limit, tg_concurrency_partition(); 0: none.
+    pub partition: u32,
 }
 
 versioned!(
     tg_gate_request,
     first = 64,
-    fields = [keys, key_count, address, deadline_ns, dependencies, cost, level, priority, reserved]
+    fields = [keys, key_count, address, deadline_ns, dependencies, cost, level, priority, partition]
 );
 // SAFETY: pointers and numbers only.
 unsafe impl Settings for tg_gate_request {}
@@ -249,7 +260,7 @@ impl Default for tg_gate_request {
             cost: 1,
             level: 0,
             priority: Priority::Normal as i32,
-            reserved: 0,
+            partition: 0,
         }
     }
 }
@@ -261,10 +272,10 @@ impl tg_gate_request {
     /// Calls `ask` with the request as the core takes it.
     fn with<T>(
         &self,
-        dependencies: usize,
+        gate: &Gate,
         ask: impl FnOnce(&Request<'_>) -> Result<T, tidegate_core::ConfigError>,
     ) -> Result<T, Failure> {
-        crate::arena::place::unused(self.reserved)?;
+        let dependencies = gate.dependency_names().count();
         let given = self.keys.array(self.key_count, "keys")?;
         let mut keys = [&[][..]; MOST_KEYS];
         let Some(taken) = keys.get_mut(..given.len()) else {
@@ -291,6 +302,7 @@ impl tg_gate_request {
             cost: self.cost,
             deadline: (self.deadline_ns != u64::MAX).then(|| Duration::from_nanos(self.deadline_ns)),
             dependencies: Dependencies::of_bits(self.dependencies),
+            partition: gate.partition_numbered(self.partition)?,
         })?)
     }
 }
@@ -499,19 +511,13 @@ impl From<GateStats> for tg_gate_snapshot {
 /// Makes a gate.
 ///
 /// Errors: TG_NULL (name, the name or breaker of a dependency); TG_UTF8; TG_SYNTAX (an empty name); TG_CONFLICT (a
-/// limit with partitions, a dependency's name that is empty or comes twice, more than 64 of them); TG_UNKNOWN_VALUE
-/// (refund_on, mode).
+/// dependency's name that is empty or comes twice, more than 64 of them); TG_UNKNOWN_VALUE (refund_on, mode).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_gate_new(config: In<tg_gate_config>, gate: Out<*mut tg_gate>) -> tg_status {
     guard_system(|| {
         let config = config.read("config")?;
         gate.require("gate")?;
-        let made = Gate::new(config.checked()?)?;
-        let own = [Part::Access, Part::Deadline].map(|part| (part, made.name_of(part).to_owned()));
-        let names = made.parts().map(|(part, name)| (part, name.to_owned())).chain(own);
-        // A text from C holds no NUL.
-        let names = names.map(|(part, name)| (part, CString::new(name).unwrap_or_default())).collect();
-        gate.give(tg_gate { gate: made, names });
+        gate.give(tg_gate::of(Arc::new(Gate::new(config.checked()?)?)));
         Ok(TG_OK)
     })
 }
@@ -545,7 +551,7 @@ fn admit(
 ) -> Status {
     let (gate, request) = (&gate.get("gate")?.gate, request.read("request")?);
     let room = admission.room("admission")?;
-    let (answer, ticket) = request.with(gate.dependency_names().count(), |asked| decide(gate, asked))?;
+    let (answer, ticket) = request.with(gate, |asked| decide(gate, asked))?;
     admission.fill(room, tg_admission::of(&answer, &ticket, request.cost));
     Ok(decided(&answer))
 }
@@ -557,8 +563,8 @@ fn admit(
 /// each call to them.
 ///
 /// Ownership: what was in *admission before is overwritten, not given back.
-/// Errors: TG_CONFLICT (more or fewer keys than limiters); TG_OUT_OF_RANGE (a length, level, bits of dependencies);
-/// TG_UNKNOWN_VALUE (priority); TG_UTF8 (address).
+/// Errors: TG_CONFLICT (more or fewer keys than limiters, a partition without a concurrency limit); TG_OUT_OF_RANGE (a
+/// length, level, bits of dependencies, partition); TG_UNKNOWN_VALUE (priority); TG_UTF8 (address).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_gate_admit(
     gate: In<tg_gate>,
@@ -684,7 +690,7 @@ pub extern "C" fn tg_gate_explain(
 ) -> tg_status {
     guard(|| {
         let (gate, request) = (&gate.get("gate")?.gate, request.read("request")?);
-        let said = request.with(gate.dependency_names().count(), |asked| gate.explain(asked))?;
+        let said = request.with(gate, |asked| gate.explain(asked))?;
         let text: String = said.iter().map(|line| format!("{line}\n")).collect();
         buffer.fill_text(size, &length, &text)
     })

@@ -233,8 +233,8 @@ static void what_is_wrong_is_said(void) {
     request.address = "\xff";
     CHECK_ERROR(tg_gate_admit(p.gate, &request, &told), TG_UTF8, "address");
     request = asked();
-    request.reserved = 1;
-    CHECK(tg_gate_admit(p.gate, &request, &told) < TG_OK);
+    request.partition = 1;
+    CHECK_ERROR(tg_gate_admit(p.gate, &request, &told), TG_OUT_OF_RANGE, "partition");
     request = asked();
     CHECK_ERROR(tg_gate_admit(NULL, &request, &told), TG_NULL, "gate");
     CHECK_ERROR(tg_gate_admit(p.gate, NULL, &told), TG_NULL, "request");
@@ -265,11 +265,52 @@ static void what_is_wrong_is_said(void) {
     freed(p);
 }
 
+/* A call of a partition calls back what was lent. */
+static void calls_of_partitions(void) {
+    parts p = made(0);
+    const tg_partition partitions[] = {{"live", 0.5}, {"batch", 0.5}};
+    tg_concurrency_config concurrency = TG_CONCURRENCY_CONFIG_INIT;
+    concurrency.limit = 2;
+    concurrency.clock = p.clock;
+    concurrency.partitions = partitions;
+    concurrency.partitions_len = 2;
+    tg_concurrency *parted = NULL;
+    CHECK_EQ(tg_concurrency_new(&concurrency, &parted), TG_OK);
+    tg_gate_config config = TG_GATE_CONFIG_INIT;
+    config.name = "orders";
+    config.concurrency = parted;
+    tg_gate *gate = NULL;
+    CHECK_EQ(tg_gate_new(&config, &gate), TG_OK);
+    tg_admission first = TG_ADMISSION_INIT, second = TG_ADMISSION_INIT, other = TG_ADMISSION_INIT;
+    tg_gate_request live = TG_GATE_REQUEST_INIT, batch = TG_GATE_REQUEST_INIT;
+    CHECK_EQ(tg_concurrency_partition(parted, "live", &live.partition), TG_OK);
+    CHECK_EQ(tg_concurrency_partition(parted, "batch", &batch.partition), TG_OK);
+    CHECK_EQ(tg_gate_admit(gate, &batch, &first), TG_OK);
+    CHECK_EQ(tg_gate_admit(gate, &batch, &second), TG_OK);
+    CHECK_EQ(tg_gate_admit(gate, &live, &other), TG_DENIED);
+    CHECK_EQ(tg_gate_finish(gate, &first, TG_GATE_SUCCESS), TG_OK);
+    CHECK_EQ(tg_gate_admit(gate, &batch, &first), TG_DENIED);
+    CHECK_EQ(tg_gate_admit(gate, &live, &other), TG_OK);
+    CHECK_EQ(tg_gate_finish(gate, &second, TG_GATE_SUCCESS), TG_OK);
+    CHECK_EQ(tg_gate_finish(gate, &other, TG_GATE_SUCCESS), TG_OK);
+    live.partition = 3;
+    CHECK_EQ(tg_gate_admit(gate, &live, &other), TG_OUT_OF_RANGE);
+    tg_gate_free(gate);
+    tg_concurrency_free(parted);
+    config.concurrency = NULL;
+    CHECK_EQ(tg_gate_new(&config, &gate), TG_OK);
+    CHECK_EQ(tg_gate_admit(gate, &batch, &other), TG_CONFLICT);
+    CHECK(strstr(tg_last_error_message(), "partition: the gate has no concurrency limit"));
+    tg_gate_free(gate);
+    freed(p);
+}
+
 int main(void) {
     RUN(a_call_is_charged_once_and_ends_once);
     RUN(a_childs_end_gives_nothing_of_its_parents_back);
     RUN(what_refuses_is_told);
     RUN(who_is_on_a_list);
     RUN(what_is_wrong_is_said);
+    RUN(calls_of_partitions);
     return check_failed != 0;
 }

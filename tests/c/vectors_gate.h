@@ -34,9 +34,11 @@ static inline void new_circuit(const char *name, tg_breaker_config config) {
     circuit_count++;
 }
 
-static inline void new_permits(uint32_t limit) {
+static inline void new_permits(uint32_t limit, size_t count, const tg_partition *partitions) {
     tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
     config.limit = limit;
+    config.partitions = partitions;
+    config.partitions_len = count;
     config.clock = clock_;
     CHECK_EQ(tg_concurrency_new(&config, &concurrency), TG_OK);
 }
@@ -80,7 +82,7 @@ typedef struct expected_admission {
 
 static inline void gate_admit(uint64_t now, tg_admission *held, size_t key_count, const tg_bytes *keys,
                               const char *address, int32_t priority, uint32_t cost, uint64_t deadline, uint64_t needs,
-                              expected_admission expected) {
+                              uint32_t partition, expected_admission expected) {
     tg_gate_request request = TG_GATE_REQUEST_INIT;
     tg_admission told = TG_ADMISSION_INIT;
     const char *name = NULL;
@@ -93,6 +95,7 @@ static inline void gate_admit(uint64_t now, tg_admission *held, size_t key_count
     request.cost = cost;
     request.deadline_ns = deadline;
     request.dependencies = needs;
+    request.partition = partition;
     STEP(CHECK_EQ(CALL(now, tg_gate_admit(gate, &request, &told), tg_gate_admit_at(gate, now, &request, 0.5, &told)),
                   expected.status);
          CHECK_EQ(told.allowed, expected.status == TG_OK); CHECK_EQ(told.kind, expected.kind);

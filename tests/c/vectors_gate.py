@@ -25,6 +25,7 @@ class Gate:
     def __init__(self, config):
         self.limits = LimitSet(config["limits"] or {"members": []})
         self.circuits = [it["name"] for it in config["dependencies"]]
+        self.partitions = [None, *(name for name, _ in config.get("partitions", []))]
 
     def looked(self, t, a, e):
         names = self.limits.names
@@ -62,7 +63,8 @@ class Gate:
         deadline = "TG_NEVER" if a["deadline_ns"] is None else ns(a["deadline_ns"])
         return (
             f"gate_admit({t}, &a_{a['as']}, {self.limits.keys(a)}, {text_or_null(a['address'])}, "
-            f"TG_PRIORITY_{a['priority'].upper()}, {a['cost']}, {deadline}, {needs}, (expected_admission){expected})"
+            f"TG_PRIORITY_{a['priority'].upper()}, {a['cost']}, {deadline}, {needs}, "
+            f"{self.partitions.index(a.get('partition'))}, (expected_admission){expected})"
         )
 
 
@@ -76,9 +78,12 @@ def new_gate(c, mode, new_shedder, breaker_config):
         lines.append(f"new_access({texts(access['allow'])}, {texts(access['deny'])});")
     if shedder := c.pop("shedder"):
         lines += ["{", new_shedder(dict(shedder)), "}"]
-    for name, make in (("queue", "new_jobs"), ("concurrency", "new_permits")):
-        if (size := c.pop(name)) is not None:
-            lines.append(f"{make}({size});")
+    if (capacity := c.pop("queue")) is not None:
+        lines.append(f"new_jobs({capacity});")
+    partitions = c.pop("partitions", [])
+    if (limit := c.pop("concurrency")) is not None:
+        each = ", ".join(f"{{{text_or_null(name)}, {share!r}}}" for name, share in partitions) or "{NULL, 0}"
+        lines.append(f"new_permits({limit}, {len(partitions)}, (const tg_partition[]){{{each}}});")
     if limits := c.pop("limits"):
         lines += set_members(limits["members"])
     for it in c.pop("dependencies"):

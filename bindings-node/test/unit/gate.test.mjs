@@ -337,3 +337,30 @@ describe('an admission that is forgotten', () => {
     );
   });
 });
+
+describe('partitions', () => {
+  it('a call belongs to one of the limit', async () => {
+    const partitions = { live: 0.9, batch: 0.1 };
+    const database = new ConcurrencyLimiter({ limit: 10, partitions });
+    const gate = new Gate('orders', { concurrency: { database } });
+    const lent = Array.from({ length: 10 }, () => gate.enter({ partition: 'batch' }));
+    assert.equal(gate.explain({ partition: 'live' })[0].allowed, false);
+    assert.equal(database.partitionStats().live.calledBack, 0);
+    await assert.rejects(
+      gate.call(() => {}, { partition: 'live', address: '192.0.2.1', level: 127 }),
+      ConcurrencyLimitError,
+    );
+    lent.pop().finish();
+    assert.deepEqual([gate.admit({ partition: 'batch' }).deniedBy, gate.admit().deniedBy], ['database', 'database']);
+    assert.equal(gate.enter({ partition: 'live' }).finish(), true);
+    for (const admission of lent) admission.finish();
+  });
+
+  it('one that is none is told', () => {
+    const gate = new Gate('orders', { concurrency: new ConcurrencyLimiter({ limit: 1, partitions: { live: 1 } }) });
+    assert.throws(() => gate.admit({ partition: 'night' }), /partition: "night" is none of "live"/);
+    assert.throws(() => gate.admit({ partition: 1 }), { name: 'TypeError', message: /partition must be the name of/ });
+    const plain = new Gate('plain', {});
+    assert.throws(() => plain.explain({ partition: 'live' }), /partition: the gate has no concurrency limit/);
+  });
+});

@@ -1,6 +1,7 @@
 // Gates for the shared vectors: what makes the object, and what each operation does.
 import { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, Gate, RateLimiter } from 'tidegate';
 import { KEYED } from './keyed_vectors.mjs';
+import { PARTITIONED } from './partitioned_vectors.mjs';
 import { RETRY } from './retry_vectors.mjs';
 
 const ms = (ns) => (ns === null || ns === undefined ? undefined : Number(ns) / 1e6);
@@ -13,7 +14,11 @@ function make(config, clock, breakerSettings) {
   const shedder = config.shedder === null ? undefined : RETRY.load_shedder.make(config.shedder, clock);
   const queue =
     config.queue === null ? undefined : new BoundedQueue({ capacity: config.queue, highWatermark: 1, clock });
-  const concurrency = config.concurrency === null ? undefined : new ConcurrencyLimiter({ limit: config.concurrency });
+  let concurrency = config.concurrency === null ? undefined : new ConcurrencyLimiter({ limit: config.concurrency });
+  if (config.partitions !== undefined) {
+    const shares = { limit: config.concurrency, partitions: config.partitions, priority: [] };
+    concurrency = PARTITIONED.partitioned_limiter.make(shares, clock);
+  }
   const breakers = Object.fromEntries(
     config.dependencies.map(({ name, breaker }) => [
       name,
@@ -40,22 +45,20 @@ export const gateVectors = (breakerSettings) => ({
   gate: {
     make: (config, clock) => make(config, clock, breakerSettings),
     ops: {
-      admit({ gate, limits, held }, { as, keys, address, priority, cost, deadline_ns, dependencies }) {
+      admit({ gate, limits, held }, { as, keys, deadline_ns, address, ...rest }) {
         const asked = Object.fromEntries(Object.entries(keys).map(([name, it]) => [name, key(it)]));
         const told = gate.admit({
           keys: limits && asked,
           address: address ?? undefined,
-          priority,
-          cost,
           deadlineMs: ms(deadline_ns),
-          dependencies,
+          ...rest,
         });
         if (told.allowed) held.set(as, told);
         const { allowed, retryAfterMs, limit, remaining, pressure } = told;
         const [deniedBy, kind, status] = [told.deniedBy, told.kind, told.status].map(orNull);
         // The runner takes it for a decision of a limit.
-        const rest = { resetAfterMs: NaN, delayMs: 0 };
-        return { allowed, denied_by: deniedBy, kind, status, retryAfterMs, limit, remaining, pressure, ...rest };
+        const others = { resetAfterMs: NaN, delayMs: 0 };
+        return { allowed, denied_by: deniedBy, kind, status, retryAfterMs, limit, remaining, pressure, ...others };
       },
       finish: ({ held }, { admission, outcome }) => ({ finished: held.get(admission).finish(outcome) }),
       enter({ breakers, permits }, { dependency, as }) {

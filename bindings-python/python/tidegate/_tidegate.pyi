@@ -499,6 +499,7 @@ class Gate:
         *,
         address: str | None = None,
         level: int = 0,
+        partition: str | None = None,
     ) -> Admission: ...
     def enter(
         self,
@@ -510,6 +511,7 @@ class Gate:
         *,
         address: str | None = None,
         level: int = 0,
+        partition: str | None = None,
     ) -> Admission: ...
     def explain(
         self,
@@ -521,6 +523,7 @@ class Gate:
         *,
         address: str | None = None,
         level: int = 0,
+        partition: str | None = None,
     ) -> list[PartVerdict]: ...
     def call(
         self,
@@ -534,6 +537,7 @@ class Gate:
         *,
         address: str | None = None,
         level: int = 0,
+        partition: str | None = None,
         fallback: Any = None,
     ) -> _T | Any: ...
     def call_async(
@@ -548,6 +552,7 @@ class Gate:
         *,
         address: str | None = None,
         level: int = 0,
+        partition: str | None = None,
         fallback: Any = None,
     ) -> Coroutine[Any, Any, _T | Any]: ...
     def stats(self) -> GateStats: ...

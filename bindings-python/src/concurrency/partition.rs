@@ -88,9 +88,18 @@ pub(super) fn partitions(
 /// `partition=` of a call.
 #[inline]
 pub(super) fn partition(limiter: &ConcurrencyLimiter, given: Option<&Bound<'_, PyAny>>) -> PyResult<Partition> {
+    partition_by(given, |name| limiter.core.partition(name))
+}
+
+/// As `find` says of the name.
+#[inline]
+pub(crate) fn partition_by(
+    given: Option<&Bound<'_, PyAny>>,
+    find: impl FnOnce(&str) -> Result<Partition, tidegate::ConfigError>,
+) -> PyResult<Partition> {
     let Some(given) = given else { return Ok(Partition::default()) };
     let Ok(text) = given.cast::<PyString>() else {
         return Err(wrong_type("partition", "the name of one of its partitions, a str", given));
     };
-    limiter.core.partition(&utf8(text)?).map_err(|error| from_core(given.py(), &error))
+    find(&utf8(text)?).map_err(|error| from_core(given.py(), &error))
 }

@@ -163,10 +163,11 @@ access=None, refund_on=(), enabled=None, dry_run=False)")]
     ///     dependencies: the names of those that it will call: it is refused while the circuit of one is open.
     ///     address: the client's, for an access list.
     ///     level: its place within its class, 0 to 127: that of its user, `shedder.level_of(user)`.
+    ///     partition: the name of its partition of the concurrency limit; None: of none.
     #[pyo3(signature = (keys = None, priority = None, cost = None, deadline = None, dependencies = None, *,
-                        address = None, level = None),
+                        address = None, level = None, partition = None),
            text_signature = "($self, keys=None, priority='normal', cost=1, deadline=None, dependencies=(), *, \
-address=None, level=0)")]
+address=None, level=0, partition=None)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn admit(
         slf: &Bound<'_, Self>,
@@ -177,9 +178,10 @@ address=None, level=0)")]
         dependencies: Option<&Bound<'_, PyAny>>,
         address: Option<&Bound<'_, PyAny>>,
         level: Option<&Bound<'_, PyAny>>,
+        partition: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Admission> {
         let cost = cost_of(cost)?;
-        let asked = Asked { keys, priority, cost, deadline, dependencies, address, level };
+        let asked = Asked { keys, priority, cost, deadline, dependencies, address, level, partition };
         let told = slf.get().decide(slf.py(), asked)?;
         Ok(Admission::new(slf.clone().unbind(), told, cost))
     }
@@ -187,9 +189,9 @@ address=None, level=0)")]
     /// As `admit`; a refusal raises the part's own error: RateLimitedError, CircuitOpenError, ConcurrencyLimitError,
     /// QueueFullError, OverloadedError, TimeoutExceededError (its time is over) or AccessDeniedError.
     #[pyo3(signature = (keys = None, priority = None, cost = None, deadline = None, dependencies = None, *,
-                        address = None, level = None),
+                        address = None, level = None, partition = None),
            text_signature = "($self, keys=None, priority='normal', cost=1, deadline=None, dependencies=(), *, \
-address=None, level=0)")]
+address=None, level=0, partition=None)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn enter<'py>(
         slf: &Bound<'py, Self>,
@@ -200,17 +202,18 @@ address=None, level=0)")]
         dependencies: Option<&Bound<'py, PyAny>>,
         address: Option<&Bound<'py, PyAny>>,
         level: Option<&Bound<'py, PyAny>>,
+        partition: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Admission>> {
-        let admission = Self::admit(slf, keys, priority, cost, deadline, dependencies, address, level)?;
+        let admission = Self::admit(slf, keys, priority, cost, deadline, dependencies, address, level, partition)?;
         let admission = Bound::new(slf.py(), admission)?;
         if admission.get().is_allowed() { Ok(admission) } else { Err(Admission::error(&admission)) }
     }
 
     /// What each part says of such a call now, in the order in which they are looked at; takes and counts nothing.
     #[pyo3(signature = (keys = None, priority = None, cost = None, deadline = None, dependencies = None, *,
-                        address = None, level = None),
+                        address = None, level = None, partition = None),
            text_signature = "($self, keys=None, priority='normal', cost=1, deadline=None, dependencies=(), *, \
-address=None, level=0)")]
+address=None, level=0, partition=None)")]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn explain(
         &self,
@@ -222,9 +225,10 @@ address=None, level=0)")]
         dependencies: Option<&Bound<'_, PyAny>>,
         address: Option<&Bound<'_, PyAny>>,
         level: Option<&Bound<'_, PyAny>>,
+        partition: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Vec<PartVerdict>> {
         let cost = cost_of(cost)?;
-        let asked = Asked { keys, priority, cost, deadline, dependencies, address, level };
+        let asked = Asked { keys, priority, cost, deadline, dependencies, address, level, partition };
         let said = self.with(py, asked, tidegate::Gate::explain)?;
         let told = said.into_iter().map(|it| PartVerdict {
             kind: it.part.kind().name().to_owned(),
@@ -240,7 +244,7 @@ address=None, level=0)")]
     /// where it is not, or fails: a value, a function of the error, or a Fallback. All else as for `enter`.
     #[pyo3(signature = (function, /, *args, fallback = None, **kwargs),
            text_signature = "($self, function, /, keys=None, priority='normal', cost=1, deadline=None, \
-dependencies=(), *, address=None, level=0, fallback=None)")]
+dependencies=(), *, address=None, level=0, partition=None, fallback=None)")]
     fn call<'py>(
         slf: &Bound<'py, Self>,
         function: &Bound<'py, PyAny>,
@@ -254,7 +258,7 @@ dependencies=(), *, address=None, level=0, fallback=None)")]
     /// As `call`, of an async function.
     #[pyo3(signature = (function, /, *args, fallback = None, **kwargs),
            text_signature = "($self, function, /, keys=None, priority='normal', cost=1, deadline=None, \
-dependencies=(), *, address=None, level=0, fallback=None)")]
+dependencies=(), *, address=None, level=0, partition=None, fallback=None)")]
     fn call_async<'py>(
         slf: &Bound<'py, Self>,
         function: &Bound<'py, PyAny>,

@@ -2,6 +2,7 @@
 
 use crate::args::span;
 use crate::breaker::CircuitBreaker;
+use crate::concurrency::partition::partition_by;
 use crate::errors::{config, from_core, wrong_type};
 use crate::limit::key::Key;
 use crate::limit::set::LimitSet;
@@ -10,6 +11,7 @@ use crate::shed::{level_of, priority_of};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
 use std::time::Duration;
+use tidegate::concurrency::Partition;
 use tidegate::gate::{Answer, Dependencies, Request, Ticket};
 use tidegate::http::parse_address;
 
@@ -68,6 +70,7 @@ pub(super) struct Asked<'a, 'py> {
     pub(super) dependencies: Option<&'a Bound<'py, PyAny>>,
     pub(super) address: Option<&'a Bound<'py, PyAny>>,
     pub(super) level: Option<&'a Bound<'py, PyAny>>,
+    pub(super) partition: Option<&'a Bound<'py, PyAny>>,
 }
 
 impl Gate {
@@ -96,6 +99,10 @@ impl Gate {
             }
         }
         Ok(needs)
+    }
+
+    fn share(&self, given: Option<&Bound<'_, PyAny>>) -> PyResult<Partition> {
+        partition_by(given, |name| self.core.partition(name))
     }
 
     /// Runs `ask` with the request as the core takes it.
@@ -128,6 +135,7 @@ impl Gate {
             cost: asked.cost,
             deadline: asked.deadline.map(left).transpose()?.flatten(),
             dependencies: self.needs(asked.dependencies)?,
+            partition: self.share(asked.partition)?,
         };
         ask(&self.core, &request).map_err(|error| from_core(py, &error))
     }

@@ -320,6 +320,21 @@ impl Lending {
         (None, disturbed)
     }
 
+    /// Whether [`take`](Self::take) would find a place, by a look.
+    pub(super) fn has_room_for(
+        &self,
+        places: &PermitSlots,
+        partition: Partition,
+        now: u64,
+        is_waited_for: impl Fn(usize) -> bool,
+    ) -> bool {
+        let rule = places.rule();
+        let (limit, taken) = (places.limit_by(rule), places.taken(rule));
+        let terms = self.terms(limit, now, is_waited_for);
+        let free = limit.saturating_sub(taken.all);
+        free > 0 && (terms.is_owner(partition, &taken) || terms.kept_from(partition, &taken) < free)
+    }
+
     /// Counts something of a partition.
     pub(super) fn count(&self, what: usize, partition: Partition) {
         if let Some(index) = partition.index().checked_sub(1) {

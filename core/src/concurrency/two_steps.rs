@@ -1,7 +1,8 @@
 //! A permit in two steps, for a gate that decides of other things in between.
 
+use super::lending::{self, Asked};
 use super::wait_queue::ADMITTED;
-use super::{ConcurrencyLimiter, ConcurrencyPermit};
+use super::{ConcurrencyLimiter, ConcurrencyPermit, Partition};
 use crate::mode::Mode;
 
 /// A permit that is held and not counted yet: kept, or given back.
@@ -10,26 +11,28 @@ use crate::mode::Mode;
 pub(crate) struct Pending {
     permit: ConcurrencyPermit,
     asked: u64,
+    partition: Partition,
 }
 
 impl ConcurrencyLimiter {
-    /// A permit if one is free. `None` is not counted: [`refuse`](Self::refuse) does.
+    /// A permit if one is free for such a call. `None` is not counted: [`refuse`](Self::refuse) does.
     #[inline]
-    pub(crate) fn try_take(&self) -> Option<Pending> {
+    pub(crate) fn try_take(&self, partition: Partition) -> Option<Pending> {
         if self.config.mode == Mode::Disabled {
-            return Some(Pending { permit: ConcurrencyPermit::default(), asked: 0 });
+            return Some(Pending { permit: ConcurrencyPermit::default(), asked: 0, partition });
         }
         let asked = self.shared.asked();
-        self.shared.attempt().map(|permit| Pending { permit, asked })
+        self.shared.attempt_in(partition, Asked::Once).map(|permit| Pending { permit, asked, partition })
     }
 
     /// Counts it as admitted.
     #[inline]
-    pub(crate) fn keep(&self, Pending { permit, asked }: Pending) -> ConcurrencyPermit {
+    pub(crate) fn keep(&self, Pending { permit, asked, partition }: Pending) -> ConcurrencyPermit {
         if permit.word == 0 {
             return permit;
         }
         self.count_admitted();
+        self.shared.count_in(lending::ADMITTED, partition);
         self.shared.stamped(permit, asked)
     }
 
@@ -40,13 +43,15 @@ impl ConcurrencyLimiter {
     }
 
     /// Counts a refusal; a dry run admits.
-    pub(crate) fn refuse(&self) -> Option<ConcurrencyPermit> {
-        self.denied().then(ConcurrencyPermit::default)
+    pub(crate) fn refuse(&self, partition: Partition) -> Option<ConcurrencyPermit> {
+        let lets_through = self.denied();
+        self.shared.count_in(if lets_through { lending::WOULD_DENY } else { lending::DENIED }, partition);
+        lets_through.then(ConcurrencyPermit::default)
     }
 
-    /// Whether no permit is free, by a look; those of the dead count.
-    pub(crate) fn is_full(&self) -> bool {
-        self.config.mode == Mode::Enforce && !self.shared.places.has_more_than(0)
+    /// Whether no permit is free for such a call, by a look, which demands nothing; those of the dead count.
+    pub(crate) fn is_full(&self, partition: Partition) -> bool {
+        self.config.mode == Mode::Enforce && !self.shared.has_room_for(partition)
     }
 
     /// How many calls have ended, or been given up.

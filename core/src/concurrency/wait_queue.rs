@@ -217,6 +217,16 @@ impl Shared {
         })
     }
 
+    /// Whether a call of the partition would have a place now, by a look.
+    pub(super) fn has_room_for(&self, partition: Partition) -> bool {
+        match &self.lending {
+            Some(lending) => {
+                lending.has_room_for(&self.places, partition, self.clock.now(), |of| self.is_waited_for_in(of))
+            }
+            None => self.places.has_more_than(0),
+        }
+    }
+
     fn take_and_tell(&self, lending: &Lending, owner: OwnerIn, is_guaranteed: bool) -> Option<ConcurrencyPermit> {
         let (permit, disturbed) = self.take_in(lending, owner, is_guaranteed);
         if disturbed {

@@ -19,7 +19,8 @@ pub struct Admission<'g> {
 impl Gate {
     /// Asks for a call.
     ///
-    /// Errors: `keys` when there are more or fewer than keyed limits.
+    /// Errors: `keys` when there are more or fewer than keyed limits, `partition` when it is none of the concurrency
+    /// limit's.
     #[inline]
     pub fn admit(&self, request: &Request<'_>) -> Result<Admission<'_>, ConfigError> {
         let (answer, ticket) = self.decide(request)?;

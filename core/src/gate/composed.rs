@@ -6,12 +6,12 @@ use super::stats::Counts;
 use super::ticket::Outcomes;
 use super::{Dependencies, QueueView};
 use crate::breaker::CircuitBreaker;
-use crate::concurrency::ConcurrencyLimiter;
+use crate::concurrency::{ConcurrencyLimiter, Partition};
 use crate::http::AccessList;
 use crate::limit::LimitSet;
 use crate::mode::Mode;
 use crate::shed::LoadShedder;
-use crate::{Clock, ConfigError, sys};
+use crate::{Clock, ConfigError, ConfigErrorKind, sys};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -144,6 +144,42 @@ impl Gate {
             Ok(all.with(place))
         })
     }
+
+    /// The partition of the concurrency limit of this name, for a [`Request`](super::Request).
+    ///
+    /// Errors: `partition` when there is none.
+    pub fn partition(&self, name: &str) -> Result<Partition, ConfigError> {
+        match &self.concurrency {
+            Some((concurrency, _)) => concurrency.part.partition(name),
+            None => Err(no_concurrency()),
+        }
+    }
+
+    /// As [`partition`](Self::partition), by its [number](Partition::number), for who crosses a border with numbers.
+    ///
+    /// Errors: as [`partition`](Self::partition).
+    pub fn partition_numbered(&self, number: u32) -> Result<Partition, ConfigError> {
+        match &self.concurrency {
+            Some((concurrency, _)) => concurrency.part.partition_numbered(number),
+            None if number == 0 => Ok(Partition::default()),
+            None => Err(no_concurrency()),
+        }
+    }
+
+    /// One of another limit, perhaps.
+    #[inline]
+    pub(super) fn check_partition(&self, partition: Partition) -> Result<(), ConfigError> {
+        if partition == Partition::default() {
+            return Ok(());
+        }
+        self.partition_numbered(partition.number()).map(drop)
+    }
+}
+
+#[cold]
+fn no_concurrency() -> ConfigError {
+    let message = "the gate has no concurrency limit, whose partitions calls belong to; leave it out";
+    ConfigError::new(ConfigErrorKind::Conflict, "partition", message)
 }
 
 impl fmt::Debug for Gate {

@@ -112,10 +112,6 @@ impl GateConfig {
                 return Err(ConfigError::syntax(field, message));
             }
         }
-        if self.concurrency.as_ref().is_some_and(|(_, it)| !it.config().partitions.is_empty()) {
-            let message = "the limit has partitions, and calls of a gate belong to none; give one without";
-            return Err(ConfigError::new(ConfigErrorKind::Conflict, "concurrency", message));
-        }
         let wrong = |message| Err(ConfigError::new(ConfigErrorKind::Conflict, "dependencies", message));
         if self.dependencies.len() > MOST_DEPENDENCIES {
             return wrong(format!(

@@ -52,6 +52,7 @@ impl Gate {
     /// [`explain`](Self::explain) at `now` of the gate's clock.
     pub fn explain_at(&self, now: u64, request: &Request<'_>) -> Result<Vec<PartVerdict>, ConfigError> {
         let keys = self.limits.as_ref().map(|limits| limits.keys_of(request.keys)).transpose()?;
+        self.check_partition(request.partition)?;
         if self.mode == Mode::Disabled {
             return Ok(Vec::new());
         }
@@ -97,7 +98,7 @@ impl Gate {
         }
         if let Some((concurrency, _)) = &self.concurrency {
             let it = &concurrency.part;
-            let wait = it.is_full().then(Pause::least_ns);
+            let wait = it.is_full(request.partition).then(Pause::least_ns);
             say(Part::Concurrency, wait, format!("{} of {} permits held", it.in_use(), it.limit()));
         }
         if let (Some(limits), Some(keys)) = (&self.limits, keys) {

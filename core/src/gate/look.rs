@@ -6,7 +6,7 @@ use super::take::{Charge, Lost, charged, take};
 use super::ticket::Ticket;
 use super::{Answer, Gate, Part};
 use crate::ConfigError;
-use crate::concurrency::{ConcurrencyLimiter, ConcurrencyPermit};
+use crate::concurrency::{ConcurrencyLimiter, ConcurrencyPermit, Partition};
 use crate::decision::NEVER;
 use crate::http::Verdict;
 use crate::limit::{SetDecision, SetKeys};
@@ -30,7 +30,8 @@ impl Gate {
     /// Decides a call, and what it holds if it is let in: for who keeps that himself; else
     /// [`admit`](Self::admit).
     ///
-    /// Errors: `keys` when there are more or fewer than keyed limits.
+    /// Errors: `keys` when there are more or fewer than keyed limits, `partition` when it is none of the concurrency
+    /// limit's.
     pub fn decide(&self, request: &Request<'_>) -> Result<(Answer, Ticket), ConfigError> {
         self.decide_with(request, || self.clock.now(), None)
     }
@@ -56,6 +57,7 @@ impl Gate {
             Some(limits) => limits.keys_of(request.keys)?,
             None => SetKeys::default(),
         };
+        self.check_partition(request.partition)?;
         let mut refusing = Refusing::default();
         if let Some(list) = &self.access {
             match verdict(list, request) {
@@ -121,16 +123,16 @@ impl Gate {
             Charge { limits, now, keys, n: request.cost, looked }
         });
         if refusing.0.is_some() || charge.as_ref().is_some_and(|charge| charge.looked.refuses()) {
-            return self.refused_by_look(refusing, charge, now, pressure);
+            return self.refused_by_look(refusing, charge, request.partition, now, pressure);
         }
-        let concurrency = self.concurrency.as_ref().map(|(it, _)| &*it.part);
+        let concurrency = self.concurrency.as_ref().map(|(it, _)| (&*it.part, request.partition));
         match take(concurrency, charge.as_mut()) {
             Ok((permit, told)) => {
                 let charged = told.is_some().then_some((keys, request.cost));
                 let answer = Answer { pressure, ..of_limits(told) };
                 self.let_in(answer, permit, charged.filter(|_| !self.refund_on.is_empty()))
             }
-            Err(lost) => self.lost(lost, charge, now, pressure),
+            Err(lost) => self.lost(lost, charge, request.partition, now, pressure),
         }
     }
 
@@ -161,33 +163,41 @@ impl Gate {
         &self,
         mut refusing: Refusing,
         charge: Option<Charge<'_>>,
+        partition: Partition,
         now: u64,
         pressure: f64,
     ) -> (Answer, Ticket) {
         if let Some((concurrency, pause)) = &self.concurrency
-            && concurrency.part.is_full()
+            && concurrency.part.is_full(partition)
         {
             if self.mode == Mode::Enforce {
-                let _ = concurrency.part.refuse();
+                let _ = concurrency.part.refuse(partition);
             }
             refusing.add(Part::Concurrency, pause.ns(concurrency.at(now), || in_the_way(&concurrency.part)));
         }
         let limits_refuse = charge.as_ref().is_some_and(|charge| charge.looked.refuses());
         if self.mode == Mode::DryRun {
-            return self.taken_in_part(refusing, charge, pressure);
+            return self.taken_in_part(refusing, charge, partition, pressure);
         }
         let told = charge.map(|charge| if limits_refuse { charge.refuse() } else { charge.told() });
         self.refuse(refusing, told, pressure)
     }
 
     #[cold]
-    fn lost(&self, lost: Lost, mut charge: Option<Charge<'_>>, now: u64, pressure: f64) -> (Answer, Ticket) {
+    fn lost(
+        &self,
+        lost: Lost,
+        mut charge: Option<Charge<'_>>,
+        partition: Partition,
+        now: u64,
+        pressure: f64,
+    ) -> (Answer, Ticket) {
         let mut refusing = Refusing::default();
         let told = match lost {
             Lost::Limits(told) => Some(told),
             Lost::Concurrency => {
                 let Some((concurrency, pause)) = &self.concurrency else { unreachable!("it refused") };
-                if let Some(nobodys) = concurrency.part.refuse() {
+                if let Some(nobodys) = concurrency.part.refuse(partition) {
                     // Its dry run: the limits decide.
                     return match charged(charge.as_mut()) {
                         Ok(told) => {
@@ -195,12 +205,12 @@ impl Gate {
                             let answer = Answer { pressure, ..of_limits(told) };
                             self.let_in(answer, nobodys, charged.filter(|_| !self.refund_on.is_empty()))
                         }
-                        Err(lost) => self.lost(lost, charge, now, pressure),
+                        Err(lost) => self.lost(lost, charge, partition, now, pressure),
                     };
                 }
                 refusing.add(Part::Concurrency, pause.ns(concurrency.at(now), || in_the_way(&concurrency.part)));
                 if self.mode == Mode::DryRun {
-                    return self.taken_in_part(refusing, charge, pressure);
+                    return self.charged_in_part(refusing, charge, ConcurrencyPermit::default(), pressure);
                 }
                 charge.map(|charge| charge.told())
             }
@@ -222,11 +232,28 @@ impl Gate {
 
     /// A dry run: each part that has something to take is charged, and counts; each that has not, counts it.
     #[cold]
-    fn taken_in_part(&self, mut refusing: Refusing, charge: Option<Charge<'_>>, pressure: f64) -> (Answer, Ticket) {
+    fn taken_in_part(
+        &self,
+        refusing: Refusing,
+        charge: Option<Charge<'_>>,
+        partition: Partition,
+        pressure: f64,
+    ) -> (Answer, Ticket) {
         let permit = self.concurrency.as_ref().and_then(|(it, _)| {
-            let pending = it.part.try_take();
-            pending.map(|pending| it.part.keep(pending)).or_else(|| it.part.refuse())
+            let pending = it.part.try_take(partition);
+            pending.map(|pending| it.part.keep(pending)).or_else(|| it.part.refuse(partition))
         });
+        self.charged_in_part(refusing, charge, permit.unwrap_or_default(), pressure)
+    }
+
+    /// The limits of a dry run.
+    fn charged_in_part(
+        &self,
+        mut refusing: Refusing,
+        charge: Option<Charge<'_>>,
+        permit: ConcurrencyPermit,
+        pressure: f64,
+    ) -> (Answer, Ticket) {
         let mut charged = None;
         let told = charge.map(|mut charge| {
             let told = if charge.looked.refuses() { charge.refuse() } else { charge.make() };
@@ -234,7 +261,7 @@ impl Gate {
             told
         });
         add_limits(&mut refusing, told);
-        self.would_deny(refusing, told, permit.unwrap_or_default(), charged, pressure)
+        self.would_deny(refusing, told, permit, charged, pressure)
     }
 
     fn would_deny(

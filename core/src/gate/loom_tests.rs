@@ -2,7 +2,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p tidegate --lib --profile loom loom_`.
 
 use super::take::{Charge, Lost, take};
-use crate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit};
+use crate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter, ConcurrencyPermit, Partition};
 use crate::limit::{BucketConfig, LimitSet, Mode};
 use crate::{ManualClock, TokenBucket};
 use loom::thread;
@@ -34,7 +34,7 @@ impl Parts {
             return None;
         }
         let mut charge = Charge { limits: &self.limits, now: 0, keys: &keys, n: 1, looked };
-        match take(Some(&self.calls), Some(&mut charge)) {
+        match take(Some((&self.calls, Partition::default())), Some(&mut charge)) {
             Ok((permit, told)) => {
                 assert!(told.is_some_and(|told| told.denied_by.is_none()));
                 Some(permit)

@@ -1,6 +1,7 @@
 //! What is asked of a gate.
 
 use super::MOST_DEPENDENCIES;
+use crate::concurrency::Partition;
 use crate::shed::Priority;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub struct Request<'a> {
     pub deadline: Option<Duration>,
     /// What it will call.
     pub dependencies: Dependencies,
+    /// Whose share of the concurrency limit it is, [`Gate::partition`](super::Gate::partition); by default nobody's.
+    pub partition: Partition,
 }
 
 impl<'a> Request<'a> {
@@ -72,6 +75,7 @@ impl<'a> Request<'a> {
             cost: 1,
             deadline: None,
             dependencies: Dependencies::NONE,
+            partition: Partition::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The second step: a permit, then all limits, or nothing.
 
-use crate::concurrency::{ConcurrencyLimiter, ConcurrencyPermit};
+use crate::concurrency::{ConcurrencyLimiter, ConcurrencyPermit, Partition};
 use crate::limit::{LimitSet, Looked, SetDecision, SetKeys};
 
 /// What is to be taken of the limits, as a look found it.
@@ -47,13 +47,13 @@ pub(super) enum Lost {
 /// holds them. A call that dies in between leaves a permit that names its process, and tokens that expire.
 #[inline]
 pub(super) fn take(
-    concurrency: Option<&ConcurrencyLimiter>,
+    concurrency: Option<(&ConcurrencyLimiter, Partition)>,
     charge: Option<&mut Charge<'_>>,
 ) -> Result<(ConcurrencyPermit, Option<SetDecision>), Lost> {
-    let Some(concurrency) = concurrency else {
+    let Some((concurrency, partition)) = concurrency else {
         return charged(charge).map(|told| (ConcurrencyPermit::default(), told));
     };
-    let Some(pending) = concurrency.try_take() else { return Err(Lost::Concurrency) };
+    let Some(pending) = concurrency.try_take(partition) else { return Err(Lost::Concurrency) };
     match charged(charge) {
         Ok(told) => Ok((concurrency.keep(pending), told)),
         Err(lost) => {

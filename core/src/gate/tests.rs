@@ -295,14 +295,63 @@ fn calls_and_their_fallbacks() {
     assert_eq!(gate.stats().denied_by[Kind::Limit as usize], 2);
 }
 
-#[test]
-fn a_limit_with_partitions_cannot_stand_in_a_gate() {
-    let clock = ManualClock::new(0);
+fn parted(clock: &ManualClock, limit: u32) -> Arc<ConcurrencyLimiter> {
     let partitions = crate::concurrency::Partitions::new([("live", 0.9), ("batch", 0.1)]).unwrap();
-    let parted = ConcurrencyConfig { partitions, ..ConcurrencyConfig::new(10) };
-    let database = Arc::new(ConcurrencyLimiter::with_config(parted, (&clock).into()).unwrap());
-    let concurrency = Some(("database".to_owned(), database));
-    let error = Gate::new(GateConfig { concurrency, ..config() }).expect_err("its calls belong to none of them");
-    assert_eq!(error.field(), "concurrency");
-    assert!(error.message().contains("give one without"), "{error}");
+    let config = ConcurrencyConfig { partitions, mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) };
+    Arc::new(ConcurrencyLimiter::with_config(config, clock.into()).unwrap())
+}
+
+#[test]
+fn a_call_may_belong_to_a_partition_of_the_limit() {
+    let clock = ManualClock::new(0);
+    let database = parted(&clock, 10);
+    let concurrency = Some(("database".to_owned(), database.clone()));
+    let gate = Gate::new(GateConfig { concurrency, ..config() }).unwrap();
+    let [live, batch] = ["live", "batch"].map(|name| gate.partition(name).unwrap());
+    let lent: Vec<_> = (0..10).map(|_| gate.admit(&Request { partition: batch, ..Request::default() })).collect();
+    assert!(lent.iter().all(|it| it.as_ref().is_ok_and(Admission::is_allowed)));
+    let of_live = Request { partition: live, ..Request::default() };
+    let said = gate.explain(&of_live).unwrap();
+    assert!(!said[0].allowed && database.partition_stats()[0].called_back == 0, "a look calls nothing back: {said:?}");
+    assert_eq!(gate.admit(&of_live).unwrap().denied_by(), Some("database"));
+    drop(lent);
+    let [of_live, of_batch] = [0, 1].map(|at| database.partition_stats().swap_remove(at));
+    assert_eq!((of_live.admitted, of_live.denied, of_live.called_back), (0, 1, 1));
+    assert_eq!((of_batch.admitted, of_batch.denied, of_batch.in_use), (10, 0, 0));
+}
+
+#[test]
+fn a_partition_that_is_none_of_the_limits_is_an_error() {
+    let clock = ManualClock::new(0);
+    let live = parted(&clock, 10).partition("live").unwrap();
+    let asked = Request { partition: live, ..Request::default() };
+    let gate = |concurrency: Option<Arc<ConcurrencyLimiter>>, mode| {
+        let concurrency = concurrency.map(|it| ("database".to_owned(), it));
+        Gate::new(GateConfig { concurrency, mode, ..config() }).unwrap()
+    };
+    let plain = gate(Some(concurrency(&clock, 1, Mode::Enforce)), Mode::Enforce);
+    for (gate, says) in [
+        (plain, "partition: 1 is the number of none; there are 0, counted from 1 (0: none)"),
+        (
+            gate(None, Mode::DryRun),
+            "partition: the gate has no concurrency limit, whose partitions calls belong to; leave it out",
+        ),
+    ] {
+        assert_eq!(gate.admit(&asked).unwrap_err().to_string(), says);
+        assert_eq!(gate.explain(&asked).unwrap_err().to_string(), says);
+        assert_eq!(gate.partition("live").unwrap_err().field(), "partition");
+        assert!(gate.admit(&Request::default()).unwrap().is_allowed());
+    }
+}
+
+#[test]
+fn a_dry_run_counts_a_refusal_of_the_concurrency_limit_once() {
+    let clock = ManualClock::new(0);
+    let database = concurrency(&clock, 1, Mode::Enforce);
+    let concurrency = Some(("database".to_owned(), database.clone()));
+    let gate = Gate::new(GateConfig { concurrency, mode: Mode::DryRun, ..config() }).unwrap();
+    let held = gate.admit(&Request::default()).unwrap();
+    assert_eq!(gate.admit(&Request::default()).unwrap().denied_by(), Some("database"));
+    assert_eq!((database.stats().admitted, database.stats().refused, gate.stats().would_deny), (1, 1, 1));
+    held.finish(Outcome::Success);
 }

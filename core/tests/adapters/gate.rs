@@ -4,7 +4,7 @@ use crate::{breaker, set, shed};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tidegate::breaker::{Outcome as CallOutcome, Permit};
-use tidegate::concurrency::ConcurrencyConfig;
+use tidegate::concurrency::{ConcurrencyConfig, Partitions};
 use tidegate::gate::{Answer as Told, Outcome, Request, Ticket};
 use tidegate::http::{AccessList, parse_address};
 use tidegate::limit::{Member, Mode};
@@ -68,7 +68,9 @@ impl Subject for CoreGate {
     fn make(config: &Config, start: u64) -> Self {
         let clock = ManualClock::new(start);
         let time = || Clock::from(&clock);
-        let enforce = |limit| ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(limit) };
+        let partitions = Partitions::new(config.partitions.iter().map(|(name, share)| (name, *share)));
+        let partitions = partitions.expect("sound shares");
+        let enforce = |limit| ConcurrencyConfig { mode: Mode::Enforce, partitions, ..ConcurrencyConfig::new(limit) };
         let shedder = config
             .shedder
             .as_ref()
@@ -110,7 +112,7 @@ impl Subject for CoreGate {
     fn apply(&mut self, now: u64, op: &Op) -> Answer {
         self.clock.set(now);
         match op {
-            Op::Admit { name, keys, address, priority, cost, deadline_ns, dependencies } => {
+            Op::Admit { name, keys, address, priority, cost, deadline_ns, dependencies, partition } => {
                 let keys = self.keys(keys);
                 let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
                 let needs = self.gate.dependencies(dependencies.iter().map(String::as_str)).expect("dependencies");
@@ -120,6 +122,10 @@ impl Subject for CoreGate {
                     cost: *cost,
                     deadline: deadline_ns.map(|ns| std::time::Duration::from_nanos(ns.0)),
                     dependencies: needs,
+                    partition: partition
+                        .as_ref()
+                        .map(|name| self.gate.partition(name).expect("one"))
+                        .unwrap_or_default(),
                     ..Request::new(&keys)
                 };
                 let (told, ticket) = self.gate.decide_at(now, DRAW, &request).expect("a key each");

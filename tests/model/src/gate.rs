@@ -2,6 +2,7 @@
 
 use crate::breaker::Breaker;
 use crate::concurrency::{Limiter, Mode, Permit};
+use crate::partitions;
 use crate::set::{Limit, Set, Verdict};
 use crate::shed::Shedder;
 
@@ -46,6 +47,53 @@ pub struct Access {
     pub deny: Vec<String>,
 }
 
+/// How many calls may be under way.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the line above says it")]
+pub enum Permits {
+    Plain(Limiter),
+    Parted(partitions::Limiter),
+}
+
+impl Permits {
+    fn is_full(&self, of: Option<usize>, now: u64) -> bool {
+        match self {
+            Self::Plain(limiter) => limiter.is_full(),
+            Self::Parted(limiter) => !limiter.has_room_for(of, now),
+        }
+    }
+
+    fn try_acquire(&mut self, of: Option<usize>, now: u64) -> Option<Permit> {
+        match self {
+            Self::Plain(limiter) => limiter.try_acquire(),
+            Self::Parted(limiter) => limiter.try_acquire(of, now),
+        }
+    }
+
+    fn release(&mut self, permit: Permit) -> bool {
+        match self {
+            Self::Plain(limiter) => limiter.release(permit),
+            Self::Parted(limiter) => limiter.release(permit),
+        }
+    }
+
+    /// Permits held.
+    pub fn in_use(&self) -> usize {
+        match self {
+            Self::Plain(limiter) => limiter.in_use(),
+            Self::Parted(limiter) => limiter.in_use(),
+        }
+    }
+
+    /// Another limit.
+    pub fn set_limit(&mut self, limit: usize) {
+        match self {
+            Self::Plain(limiter) => limiter.set_limit(limit),
+            Self::Parted(limiter) => limiter.set_limit(limit as u64),
+        }
+    }
+}
+
 /// A gate that one thread uses.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the types say it")]
@@ -55,7 +103,7 @@ pub struct Gate {
     /// How many it holds, and how many are in it.
     pub queue: Option<(usize, usize)>,
     pub breakers: Vec<Breaker>,
-    pub concurrency: Option<Limiter>,
+    pub concurrency: Option<Permits>,
     pub limits: Option<Set>,
     pub refund_on: Vec<Outcome>,
     pub mode: Mode,
@@ -73,6 +121,7 @@ pub struct Call {
     pub cost: u32,
     pub deadline: Option<u64>,
     pub breakers: Vec<usize>,
+    pub partition: Option<usize>,
 }
 
 /// What a call holds.
@@ -145,12 +194,15 @@ impl Gate {
         for &place in &call.breakers {
             refusing.extend(self.breakers[place].look(now).map(|wait| (Part::Breaker(place), wait)));
         }
-        let is_full = self.concurrency.as_ref().is_some_and(Limiter::is_full);
+        let of = call.partition;
+        let is_full = self.concurrency.as_ref().is_some_and(|it| it.is_full(of, now));
         if is_full {
             refusing.push((Part::Concurrency, S));
         }
         let mut told = self.limits.as_mut().map(|limits| limits.peek(now, &call.keys, call.cost));
         let do_limits_refuse = told.is_some_and(|told| told.denied_by.is_some());
+        // Refused by it alone it is asked, and told what the call's partition is in need of; else it is only looked at.
+        let is_full_alone = is_full && refusing.len() == 1 && !do_limits_refuse;
         let is_refused = !refusing.is_empty() || do_limits_refuse;
         let take_limits = !is_refused || do_limits_refuse || is_dry;
         if take_limits && let Some(limits) = &mut self.limits {
@@ -163,10 +215,10 @@ impl Gate {
         let mut permit = None;
         // One that lost it to itself in the set gave it back.
         let is_lost = limit_refuses.is_some() && !do_limits_refuse;
-        if (!is_refused || is_full || is_dry && !is_lost)
+        if (!is_refused || is_full_alone || is_dry && !is_lost)
             && let Some(concurrency) = &mut self.concurrency
         {
-            permit = concurrency.try_acquire();
+            permit = concurrency.try_acquire(of, now);
         }
         let (limit, remaining) = told.map_or((0, 0), |Verdict { decision, .. }| (decision.limit, decision.remaining));
         let answer = Answer { allowed: true, refusing, limit, remaining, pressure, held: None };

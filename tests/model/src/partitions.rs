@@ -72,15 +72,20 @@ impl Limiter {
         self.demand(of, now).min(self.may_demand(of, self.last)).saturating_sub(self.has(of))
     }
 
-    /// A permit or none.
-    pub fn try_acquire(&mut self, of: Option<usize>, now: u64) -> Option<Permit> {
-        let free = self.limit - self.held.len() as u64;
+    /// Whether a call would get a permit.
+    pub fn has_room_for(&self, of: Option<usize>, now: u64) -> bool {
+        let free = self.limit.saturating_sub(self.held.len() as u64);
         let rank = of.map_or(self.last, |of| self.partitions[of].rank);
         let kept =
             |other: usize| self.demand(other, now).min(self.may_demand(other, rank)).saturating_sub(self.has(other));
         let kept: u64 = (0..self.partitions.len()).filter(|&other| Some(other) != of).map(kept).sum();
         let is_owner = of.is_some_and(|of| self.has(of) < self.guaranteed(of));
-        if free > 0 && (is_owner || free > kept) {
+        free > 0 && (is_owner || free > kept)
+    }
+
+    /// A permit or none.
+    pub fn try_acquire(&mut self, of: Option<usize>, now: u64) -> Option<Permit> {
+        if self.has_room_for(of, now) {
             self.number += 1;
             self.held.push((self.number, of));
             of.into_iter().for_each(|of| self.partitions[of].admitted += 1);
@@ -95,6 +100,11 @@ impl Limiter {
             }
         }
         None
+    }
+
+    /// Another limit.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
     }
 
     /// Whether it was held.

@@ -8,7 +8,8 @@ use super::{mode, set, shed};
 use crate::breaker::Permit;
 use crate::concurrency::Limiter;
 use crate::format::{Ns, Subject};
-use crate::gate::{Access, Call, Counts, Gate, Held, Outcome, Part};
+use crate::gate::{Access, Call, Counts, Gate, Held, Outcome, Part, Permits};
+use crate::partitions;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,6 +25,9 @@ pub struct Config {
     pub queue: Option<usize>,
     /// The limit of one called `"database"`.
     pub concurrency: Option<u32>,
+    /// Its partitions with their shares, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<(String, f64)>,
     pub limits: Option<set::Config>,
     pub dependencies: Vec<Dependency>,
     pub refund_on: Vec<OutcomeName>,
@@ -74,6 +78,9 @@ pub enum Op {
         cost: u32,
         deadline_ns: Option<Ns>,
         dependencies: Vec<String>,
+        /// Of the concurrency limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partition: Option<String>,
     },
     Finish {
         admission: String,
@@ -151,6 +158,7 @@ pub struct ModelGate {
     gate: Gate,
     members: Vec<String>,
     dependencies: Vec<String>,
+    partitions: Vec<String>,
     held: HashMap<String, Held>,
     permits: HashMap<String, Permit>,
     signals: Vec<String>,
@@ -192,7 +200,7 @@ impl ModelGate {
 
     /// Who would refuse this call, as of the latest one: all of them.
     pub fn refusing(&mut self, now: u64, op: &Op) -> (Answer, Vec<(String, u64)>) {
-        let Op::Admit { name, keys, address, priority, cost, deadline_ns, dependencies } = op else {
+        let Op::Admit { name, keys, address, priority, cost, deadline_ns, dependencies, partition } = op else {
             return (self.apply(now, op), Vec::new());
         };
         let call = Call {
@@ -202,6 +210,7 @@ impl ModelGate {
             cost: *cost,
             deadline: deadline_ns.map(|ns| ns.0),
             breakers: dependencies.iter().map(|name| self.place(name)).collect(),
+            partition: partition.as_ref().and_then(|name| self.partitions.iter().position(|it| it == name)),
         };
         let answer = self.gate.admit(now, &call);
         let told = answer.denied_by();
@@ -238,6 +247,13 @@ impl Subject for ModelGate {
         };
         let access = |it: &AccessConfig| Access { allow: it.allow.clone(), deny: it.deny.clone() };
         let enforce = crate::concurrency::Mode::Enforce;
+        let permits = |limit: u32| match config.partitions.as_slice() {
+            [] => Permits::Plain(Limiter::new(limit as usize, enforce)),
+            all => {
+                let shares: Vec<_> = all.iter().map(|(_, share)| *share).collect();
+                Permits::Parted(partitions::Limiter::new(limit.into(), &shares, &[]))
+            }
+        };
         let gate = Gate {
             access: config.access.as_ref().map(access),
             shedder: config.shedder.as_ref().map(|config| shed::ModelShedder::make(config, start).into_model()),
@@ -247,7 +263,7 @@ impl Subject for ModelGate {
                 .iter()
                 .map(|it| crate::breaker::Breaker::new(circuit::settings(&it.breaker), start))
                 .collect(),
-            concurrency: config.concurrency.map(|limit| Limiter::new(limit as usize, enforce)),
+            concurrency: config.concurrency.map(permits),
             limits: config.limits.as_ref().map(|config| set::ModelSet::make(config, start).into_model()),
             refund_on: config.refund_on.iter().map(outcome).collect(),
             mode,
@@ -258,6 +274,7 @@ impl Subject for ModelGate {
             gate,
             members: config.limits.as_ref().map(names).unwrap_or_default(),
             dependencies: config.dependencies.iter().map(|it| it.name.clone()).collect(),
+            partitions: config.partitions.iter().map(|(name, _)| name.clone()).collect(),
             held: HashMap::new(),
             permits: HashMap::new(),
             signals,

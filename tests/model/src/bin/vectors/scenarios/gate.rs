@@ -14,7 +14,7 @@ use tidegate_model::script::shed::{self, PriorityName, Signal};
 type Cases = Vec<Case<Config, Op>>;
 
 pub(crate) fn file() -> File<Config, Op> {
-    let groups = [refusals(), ends(), circuits(), switches()];
+    let groups = [refusals(), partitions(), ends(), circuits(), switches()];
     script::file("gate", groups.into_iter().flatten().collect())
 }
 
@@ -24,6 +24,7 @@ fn nothing() -> Config {
         shedder: None,
         queue: None,
         concurrency: None,
+        partitions: Vec::new(),
         limits: None,
         dependencies: Vec::new(),
         refund_on: Vec::new(),
@@ -95,10 +96,20 @@ struct Ask {
     cost: u32,
     deadline: Option<u64>,
     needs: &'static [&'static str],
+    partition: Option<&'static str>,
 }
 
 fn ask(name: &'static str, keys: Keys) -> Ask {
-    Ask { name, keys, address: None, priority: PriorityName::Normal, cost: 1, deadline: None, needs: &[] }
+    Ask {
+        name,
+        keys,
+        address: None,
+        priority: PriorityName::Normal,
+        cost: 1,
+        deadline: None,
+        needs: &[],
+        partition: None,
+    }
 }
 
 fn by(name: &'static str, client: &str) -> Ask {
@@ -115,6 +126,7 @@ impl From<Ask> for Op {
             cost: ask.cost,
             deadline_ns: ask.deadline.map(Ns),
             dependencies: ask.needs.iter().map(|name| (*name).to_owned()).collect(),
+            partition: ask.partition.map(str::to_owned),
         }
     }
 }
@@ -229,6 +241,60 @@ fn refusals() -> Cases {
         .then(Op::Look { keys: same("ann") })
         .then(Ask { cost: 1, ..ask("a", same("ann")) }.into())
         .then(Op::Look { keys: same("ann") })
+        .end(),
+    ]
+}
+
+/// Of four permits three are those of `live`, one is `batch`'s.
+fn partitions() -> Cases {
+    let parted = || {
+        let partitions = [("live", 0.75), ("batch", 0.25)].map(|(name, share)| (name.to_owned(), share)).into();
+        Config { concurrency: Some(4), partitions, ..everything() }
+    };
+    let live = |name, client| Ask { partition: Some("live"), ..by(name, client) };
+    let batch = |name, client| Ask { partition: Some("batch"), ..by(name, client) };
+    vec![
+        gate("partition", "what was lent is called back by a call that is refused for it, and by no other", parted())
+            .then(batch("a", "ann").into())
+            .then(batch("b", "ann").into())
+            .then(batch("c", "ann").into())
+            .then(by("d", "ben").into())
+            .then(batch("e", "cay").into())
+            .then(live("e", "cay").into())
+            .then(finish("a", Success))
+            .then(batch("f", "cay").into())
+            .then(by("f", "cay").into())
+            .then(live("g", "cay").into())
+            .then(look("cay"))
+            .then(STATS)
+            .end(),
+        gate("partition_not_asked", "what another part refuses calls nothing back", parted())
+            .then(batch("a", "ann").into())
+            .then(batch("b", "ann").into())
+            .then(by("c", "ben").into())
+            .then(by("d", "ben").into())
+            .then(Ask { cost: 4, ..live("e", "cay") }.into())
+            .then(finish("a", Success))
+            .then(batch("f", "cay").into())
+            .then(look("cay"))
+            .then(STATS)
+            .end(),
+        gate(
+            "partition_dry_run",
+            "a dry run is counted, and takes what there is",
+            Config { dry_run: true, ..parted() },
+        )
+        .then(batch("a", "ann").into())
+        .then(batch("b", "ann").into())
+        .then(batch("c", "ben").into())
+        .then(batch("d", "ben").into())
+        .then(live("e", "cay").into())
+        .then(finish("a", Success))
+        .then(batch("f", "cay").into())
+        .then(finish("e", Success))
+        .then(live("g", "cay").into())
+        .then(look("cay"))
+        .then(STATS)
         .end(),
     ]
 }
