@@ -21,6 +21,7 @@ const { cached } = require('./lib/cached.cjs');
 const { Fallback, Outcome } = require('./lib/fallback.cjs');
 const { Metrics } = require('./lib/metrics.cjs');
 const { overloadRetryAfterMs } = require('./lib/outflow.cjs');
+const { Policy } = require('./lib/policy.cjs');
 const { Processor } = require('./lib/processor.cjs');
 const { Readiness } = require('./lib/readiness.cjs');
 const { Resilience } = require('./lib/resilience.cjs');
@@ -31,6 +32,7 @@ const {
   ArenaError,
   ConcurrencyLimitError,
   OverloadedError,
+  PolicyError,
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,
@@ -71,6 +73,7 @@ module.exports = {
   cached,
   Metrics,
   overloadRetryAfterMs,
+  Policy,
   Processor,
   Readiness,
   Resilience,
@@ -82,6 +85,7 @@ module.exports = {
   ArenaError,
   ConcurrencyLimitError,
   OverloadedError,
+  PolicyError,
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,

@@ -2023,6 +2023,63 @@ export class ArenaError extends TidegateError {
   readonly kind: ArenaErrorKind;
 }
 
+/** One thing that is wrong with a policy. */
+export interface PolicyProblem {
+  /** Where, counted from 1; 0: of the file as a whole. */
+  line: number;
+  /** Which character of the line, counted from 1; 0 as the line. */
+  column: number;
+  /** Which setting: `'breakers.payment.cooldown'`; empty where it is none. */
+  path: string;
+  /** What is wrong, and what is allowed. */
+  message: string;
+  /** What was meant, perhaps. */
+  hint?: string;
+}
+
+/** A policy that is wrong (`ERR_TIDEGATE_POLICY`): nothing of it was applied. Its message: a line for each problem. */
+export class PolicyError extends TidegateError {
+  constructor(message?: string, problems?: PolicyProblem[]);
+  readonly problems: PolicyProblem[];
+}
+
+export type PolicySection = 'limits' | 'concurrency' | 'queues' | 'shedders' | 'breakers' | 'gates';
+
+/**
+ * The objects of a policy file: each is made once, when it is asked for first, and everybody who asks for it by its
+ * name gets the same. All mistakes of a file are thrown at once, as a PolicyError; of a file with one nothing is made.
+ * `TIDEGATE_SCOPE` wins over the file's scope. In a named scope the file's settings win over those in force.
+ */
+export class Policy {
+  private constructor();
+  /** Of a file, UTF-8, at most 1 MiB. `clock`: of all objects in the scope of the process, for tests. */
+  static load(path: string, options?: { clock?: ManualClock }): Policy;
+  /** Of a text. */
+  static parse(text: string, options?: { clock?: ManualClock }): Policy;
+  /** The scope in force: `'process'`, `'host:orders'`. */
+  readonly scope: string;
+  /** 16 hexadecimal digits that tell what it says from what others do. */
+  readonly hash: string;
+  /** The same policy as TOML, with all its defaults filled in. */
+  readonly text: string;
+  /** The names of a section. */
+  names(section: PolicySection): string[];
+  /**
+   * A rate limit: with a `key` in the file a RateLimiter, else a TokenBucket. RangeError where there is none of this
+   * name, as all that follow.
+   */
+  limit(name: string): TokenBucket | RateLimiter;
+  /** A tier of a limit per key, for `check(key, n, tier)`. */
+  tier(limit: string, name: string): Tier;
+  concurrency(name: string): ConcurrencyLimiter;
+  /** A queue of this process. */
+  queue<T = unknown>(name: string): BoundedQueue<T>;
+  /** A load shedder. Its loop lag is measured by `shedder.watch()`. */
+  shedder(name: string): LoadShedder;
+  breaker(name: string): CircuitBreaker;
+  gate(name: string): Gate;
+}
+
 /** A queue took no item (`ERR_TIDEGATE_QUEUE_FULL`). */
 export class QueueFullError extends TidegateError {
   constructor(message?: string, retryAfterMs?: number);

@@ -22,7 +22,7 @@
  *   may be freed before or after it. What is otherwise says so ("Ownership:").
  * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_registry, tg_queue,
  *   tg_concurrency, tg_retry_budget, tg_throttle, tg_shedder, tg_client_address, tg_access_list, tg_metrics,
- *   tg_gate.
+ *   tg_gate, tg_policy.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
  *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding
@@ -68,7 +68,8 @@
  *   13. HTTP
  *   14. Metrics
  *   15. Gates
- *   16. Layout
+ *   16. Policies
+ *   17. Layout
  */
 #ifndef TIDEGATE_H
 #define TIDEGATE_H
@@ -3800,8 +3801,8 @@ typedef struct {
     uint32_t level;
     /** One of tg_priority. */
     int32_t priority;
-    /** 0. */
-    uint32_t reserved;
+    /** Its partition of the concurrency limit, tg_concurrency_partition(); 0: none. */
+    uint32_t partition;
 } tg_gate_request;
 
 /** Initial values of tg_gate_request: its size, and the defaults. */
@@ -3888,8 +3889,7 @@ typedef struct {
  * Makes a gate.
  *
  * Errors: TG_NULL (name, the name or breaker of a dependency); TG_UTF8; TG_SYNTAX (an empty name); TG_CONFLICT (a
- * limit with partitions, a dependency's name that is empty or comes twice, more than 64 of them); TG_UNKNOWN_VALUE
- * (refund_on, mode).
+ * dependency's name that is empty or comes twice, more than 64 of them); TG_UNKNOWN_VALUE (refund_on, mode).
  */
 tg_status tg_gate_new(const tg_gate_config *config, tg_gate **gate);
 
@@ -3904,8 +3904,8 @@ void tg_gate_free(tg_gate *gate);
  * each call to them.
  *
  * Ownership: what was in *admission before is overwritten, not given back.
- * Errors: TG_CONFLICT (more or fewer keys than limiters); TG_OUT_OF_RANGE (a length, level, bits of dependencies);
- * TG_UNKNOWN_VALUE (priority); TG_UTF8 (address).
+ * Errors: TG_CONFLICT (more or fewer keys than limiters, a partition without a concurrency limit); TG_OUT_OF_RANGE (a
+ * length, level, bits of dependencies, partition); TG_UNKNOWN_VALUE (priority); TG_UTF8 (address).
  */
 tg_status tg_gate_admit(const tg_gate *gate, const tg_gate_request *request, tg_admission *admission);
 
@@ -3964,12 +3964,126 @@ tg_status tg_gate_explain(const tg_gate *gate,
 /** Tells the counts since the gate was made, of this process. */
 tg_status tg_gate_stats(const tg_gate *gate, tg_gate_snapshot *snapshot);
 
+/* ==================================================================================================================
+ * 16. Policies
+ *
+ * All of the above in one TOML file, for all languages.
+ * ================================================================================================================== */
+
+/**
+ * The objects of a policy file, for all languages: each is made once, and who asks for it by its name gets a handle of
+ * the same. TIDEGATE_SCOPE in the environment wins over the file's scope.
+ */
+typedef struct tg_policy tg_policy;
+
+/**
+ * Reads a policy file and makes its objects. Of a file with a mistake nothing is made.
+ *
+ * Errors: TG_UTF8 (path); TG_SYNTAX (the file is wrong or cannot be read: tg_last_error_message() tells all that is, a
+ * line each, "orders.toml:3:7: limits.client.rate: ..."); TG_CONFLICT and the like of a queue.
+ */
+tg_status tg_policy_load(const char *path, tg_policy **policy);
+
+/**
+ * tg_policy_load() of a text.
+ *
+ * Errors: as there.
+ */
+tg_status tg_policy_parse(const char *text, tg_policy **policy);
+
+/**
+ * Writes all that is wrong with a policy's text as a JSON array of {"line", "column", "path", "message", "hint"},
+ * lines and columns counted from 1, hint null where nothing is near; "[]" of a valid one. *length is that of the text,
+ * without its NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_UTF8; TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_policy_check(const char *text, char *buffer, size_t size, size_t *length);
+
+/**
+ * Writes what a policy says as JSON: each object's settings as they were written, times in nanoseconds as texts under
+ * names that end in _ns. *length is that of the text, without its NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_policy_json(const tg_policy *policy, char *buffer, size_t size, size_t *length);
+
+/**
+ * Writes a policy as TOML with all its defaults filled in. *length is that of the text, without its NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_policy_toml(const tg_policy *policy, char *buffer, size_t size, size_t *length);
+
+/** Frees a policy; NULL is fine. Objects that were asked for go on. */
+void tg_policy_free(tg_policy *policy);
+
+/**
+ * Gives a limit of everybody together: one without a key.
+ *
+ * Ownership: the handle is the caller's, to be freed; the bucket is the policy's as well.
+ * Errors: TG_OUT_OF_RANGE (there is none of this name); TG_CONFLICT (it is one per key); TG_UTF8.
+ */
+tg_status tg_policy_bucket(const tg_policy *policy, const char *name, tg_bucket **bucket);
+
+/**
+ * Gives a limit per key.
+ *
+ * Ownership: as of tg_policy_bucket().
+ * Errors: TG_OUT_OF_RANGE (there is none of this name); TG_CONFLICT (it has no keys); TG_UTF8.
+ */
+tg_status tg_policy_limiter(const tg_policy *policy, const char *name, tg_limiter **limiter);
+
+/**
+ * Gives a concurrency limit.
+ *
+ * Ownership: as of tg_policy_bucket().
+ * Errors: TG_OUT_OF_RANGE (there is none of this name); TG_UTF8.
+ */
+tg_status tg_policy_concurrency(const tg_policy *policy, const char *name, tg_concurrency **concurrency);
+
+/**
+ * Gives a queue.
+ *
+ * Ownership: as of tg_policy_bucket().
+ * Errors: TG_OUT_OF_RANGE (there is none of this name); TG_UTF8.
+ */
+tg_status tg_policy_queue(const tg_policy *policy, const char *name, tg_queue **queue);
+
+/**
+ * Gives a load shedder. Loop lag is told to it: tg_shedder_tell().
+ *
+ * Ownership: as of tg_policy_bucket().
+ * Errors: TG_OUT_OF_RANGE (there is none of this name); TG_CONFLICT (in a named scope another object has its name);
+ * TG_UTF8.
+ */
+tg_status tg_policy_shedder(const tg_policy *policy, const char *name, tg_shedder **shedder);
+
+/**
+ * Gives a circuit breaker.
+ *
+ * Ownership: as of tg_policy_bucket().
+ * Errors: TG_OUT_OF_RANGE (there is none of this name); TG_UTF8.
+ */
+tg_status tg_policy_breaker(const tg_policy *policy, const char *name, tg_breaker **breaker);
+
+/**
+ * Gives a gate. Its dependencies are numbered as the file lists them.
+ *
+ * Ownership: as of tg_policy_bucket().
+ * Errors: TG_OUT_OF_RANGE (there is none of this name); TG_CONFLICT as of tg_policy_shedder(); TG_UTF8.
+ */
+tg_status tg_policy_gate(const tg_policy *policy, const char *name, tg_gate **gate);
+
 #ifdef __cplusplus
 }
 #endif
 
 /* ==================================================================================================================
- * 16. Layout
+ * 17. Layout
  *
  * Compiles where the compiler lays structs out as the library does.
  * ================================================================================================================== */
@@ -4143,7 +4257,7 @@ TG_ASSERT(offsetof(tg_gate_config, mode) + sizeof(((tg_gate_config *)0)->mode)
     tg_gate_config_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_gate_config) == 104, tg_gate_config_has_its_size);
 TG_ASSERT(offsetof(tg_gate_request, struct_size) == 0, tg_gate_request_starts_with_its_size);
-TG_ASSERT(offsetof(tg_gate_request, reserved) + sizeof(((tg_gate_request *)0)->reserved)
+TG_ASSERT(offsetof(tg_gate_request, partition) + sizeof(((tg_gate_request *)0)->partition)
         == sizeof(tg_gate_request),
     tg_gate_request_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_gate_request) == 64, tg_gate_request_has_its_size);

@@ -133,6 +133,13 @@ class ArenaError extends TidegateError {
   }
 }
 
+class PolicyError extends TidegateError {
+  constructor(message = 'the policy is wrong', problems = []) {
+    super(message, 'ERR_TIDEGATE_POLICY');
+    this.problems = problems;
+  }
+}
+
 // On the prototypes, so that a subclass has its own name without doing anything.
 for (const error of [
   TidegateError,
@@ -149,6 +156,7 @@ for (const error of [
   RetryBudgetExceededError,
   TimeoutExceededError,
   ArenaError,
+  PolicyError,
 ]) {
   Object.defineProperty(error.prototype, 'name', { value: error.name, writable: true, configurable: true });
   const kinds = [error.name, ...(Object.getPrototypeOf(error.prototype)[KINDS] ?? [])];
@@ -184,6 +192,7 @@ module.exports = {
   ArenaError,
   ConcurrencyLimitError,
   OverloadedError,
+  PolicyError,
   RetryBudgetExceededError,
   ThrottledError,
   TidegateError,

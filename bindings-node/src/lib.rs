@@ -18,6 +18,7 @@ mod key;
 mod limit_set;
 mod limiter;
 mod metrics;
+mod policy;
 mod queue;
 mod quota;
 mod raw;

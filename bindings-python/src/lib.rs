@@ -14,6 +14,7 @@ mod hot;
 mod http;
 mod limit;
 mod metrics;
+mod policy;
 mod python;
 mod queue;
 mod refusal;
@@ -88,6 +89,8 @@ mod _tidegate {
     use crate::limit::stats::{BucketStats, LimiterStats};
     #[pymodule_export]
     use crate::metrics::{ArenaView, metrics_content_type, metrics_families, metrics_name, metrics_page};
+    #[pymodule_export]
+    use crate::policy::{policy_load, policy_parse};
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]

@@ -201,6 +201,12 @@ def test_a_gate_before_django() -> None:
     assert done.stdout.strip() == "{'left': 95} {'left': 94}", done.stderr
 
 
+def test_one_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    module = sample("one_policy")
+    assert capsys.readouterr().out == "8 39 breakers.payment.cooldwon cooldown\n"
+    assert module.orders.depth == 1 and module.policy.names("gates") == ["orders"]
+
+
 def test_the_figures_sample() -> None:
     with served(sample("figures").app) as url:
         [page] = ask(url, "/metrics/")

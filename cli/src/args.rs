@@ -124,6 +124,26 @@ pub(crate) enum Command {
         #[arg(long, short)]
         force: bool,
     },
+    /// Check and show policy files.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+}
+
+/// What is done with a policy file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Say what is wrong with a policy file: all of it, a line each, with line and column.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print a policy with all its defaults filled in.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

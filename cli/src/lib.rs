@@ -7,6 +7,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `args.rs` | what may be said |
+//! | `policy.rs` | policy files, which need no arena |
 //! | `ls.rs`, `show.rs`, `top.rs`, `operate.rs`, `rm.rs`, `agent.rs` | the commands |
 //! | `snapshot.rs`, `rates.rs` | an arena at one moment, and what happened since another |
 //! | `text.rs`, `json.rs` | a picture for people, and for programs |
@@ -19,6 +20,7 @@ mod json;
 mod ls;
 mod operate;
 mod paint;
+mod policy;
 mod rates;
 mod rm;
 mod show;
@@ -47,6 +49,8 @@ use tidegate::arena::ArenaError;
 enum CliError {
     /// In one sentence.
     Message(String),
+    /// In lines that were written already.
+    Told,
     /// Nobody reads any more, or the disk is full.
     Output(io::Error),
 }
@@ -67,6 +71,7 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message(why) => f.write_str(why),
+            Self::Told => Ok(()),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
     }
@@ -115,6 +120,10 @@ fn execute(args: impl IntoIterator<Item = OsString>, to: &mut Output<'_>) -> i32
         Ok(()) => 0,
         // `tidegate ls | head`: who has seen enough is no trouble.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(CliError::Told) => {
+            let _ = to.out.flush();
+            1
+        }
         Err(error) => {
             let _ = to.out.flush();
             let _ = writeln!(to.err, "tidegate: {error}");
@@ -134,5 +143,6 @@ fn command(cli: &args::Cli, to: &mut Output<'_>) -> Result<(), CliError> {
         Command::Close { arena, breaker } => operate::close(place, arena, breaker, to),
         Command::Reset { arena, object, key } => operate::reset(place, arena, object, key.as_deref(), to),
         Command::Rm { arena, object, force } => rm::rm(place, arena, object.as_deref(), *force, to),
+        Command::Policy { command } => policy::policy(place.json, command, to),
     }
 }

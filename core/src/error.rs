@@ -66,6 +66,12 @@ impl ConfigError {
         format!("{}: {}", dialect.name(self.field, self.is_span), dialect.say(&self.template))
     }
 
+    /// The sentence without the argument's name, with names and times as `dialect` has them.
+    #[cfg(all(feature = "policy", not(loom)))]
+    pub(crate) fn message_in(&self, dialect: &Dialect) -> String {
+        dialect.say(&self.template)
+    }
+
     /// The argument at fault, by its name in [`crate::config`] or its Rust name (`"burst"`).
     pub fn field(&self) -> &'static str {
         self.field

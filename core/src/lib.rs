@@ -30,6 +30,8 @@ pub mod limit;
 #[cfg(not(loom))]
 pub mod metrics;
 pub mod outcome;
+#[cfg(all(feature = "policy", not(loom)))]
+pub mod policy;
 pub mod queue;
 mod quota;
 pub mod refusal;
@@ -84,6 +86,9 @@ mod pages {
     mod load_shedding {}
     #[doc = include_str!("../../docs/metrics.md")]
     mod metrics {}
+    #[cfg(feature = "policy")]
+    #[doc = include_str!("../../docs/policy.md")]
+    mod policy {}
     #[doc = include_str!("../../docs/queue.md")]
     mod queue {}
     #[doc = include_str!("../../docs/rate-limiting.md")]

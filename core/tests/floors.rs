@@ -20,7 +20,7 @@ const FLOORS: [(&str, &[&str]); 10] = [
     ("primitives", &["limit", "breaker", "queue", "concurrency", "http", "retry", "throttle", "lease"]),
     ("shedding", &["shed"]),
     ("the gate", &["gate"]),
-    ("tools", &["inspect", "config", "tower"]),
+    ("tools", &["inspect", "config", "tower", "policy"]),
     ("figures", &["metrics"]),
 ];
 

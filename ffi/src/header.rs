@@ -218,7 +218,7 @@ fn without_pointer_typedefs(header: &str) -> String {
 }
 
 /// The sections: title, a word about it, and how the names begin that stand in it; the longest beginning decides.
-const SECTIONS: [(&str, &str, &[&str]); 15] = [
+const SECTIONS: [(&str, &str, &[&str]); 16] = [
     (
         "Answers",
         "What every call gives back, what its errors say, and which library it is.",
@@ -287,6 +287,7 @@ const SECTIONS: [(&str, &str, &[&str]); 15] = [
         "All of the above as one decision: what one part refuses takes nothing of the others.",
         &["tg_gate", "tg_admission"],
     ),
+    ("Policies", "All of the above in one TOML file, for all languages.", &["tg_policy"]),
 ];
 
 /// The name of what a block of the header declares: of a constant, an enum, a type or a function.

@@ -19,6 +19,7 @@ pub mod limiter;
 pub mod metrics;
 pub mod mode;
 pub mod panic;
+pub mod policy;
 pub mod queue;
 pub mod quota;
 pub mod retry;

@@ -85,6 +85,14 @@ else
     not_ok "vectors compile" "$out/gcc.log"
 fi
 
+# Policy files.
+python3 tests/c/policies_to_c.py tests/policies >"$out/policies.c" || not_ok "policies become C"
+if compile "$out/dev" "$out/policies.c" "$out/policies" -Itests/c -Wno-overlength-strings $sanitize -O0 2>"$out/gcc.log"; then
+    program policies "$out/policies"
+else
+    not_ok "policies compile" "$out/gcc.log"
+fi
+
 # What the pages show compiles.
 for page in docs/*.md; do
     grep -q '^```c$' "$page" || continue

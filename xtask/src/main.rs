@@ -6,6 +6,7 @@ mod c_page;
 mod crates;
 mod notices;
 mod options;
+mod policy_schema;
 mod sbom;
 mod settings;
 
@@ -65,7 +66,7 @@ fn generate(check: bool) -> Result<bool, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
     let mut current = true;
     let mut files = options::files(root)?;
-    files.extend([settings::file(root)?, settings::page(root), c_page::page(root)?]);
+    files.extend([settings::file(root)?, settings::page(root), c_page::page(root)?, policy_schema::file(root)?]);
     for (path, text) in files {
         current &= write(&path, &text, check)?;
     }

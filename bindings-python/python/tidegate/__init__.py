@@ -55,6 +55,7 @@ from ._deadline import Deadline
 from ._events import EventStream, Subscription
 from ._fallback import Alternative, Fallback, FallbackStats, Outcome, QueuedCall
 from ._jobs import ProcessorStats
+from ._policy import Policy
 from ._processor import Processor
 from ._resilience import Resilience
 from ._retry import RetryPolicy
@@ -67,6 +68,8 @@ from .errors import (
     ConcurrencyLimitError,
     ConfigError,
     OverloadedError,
+    PolicyError,
+    Problem,
     QueueClosedError,
     QueueEmptyError,
     QueueFullError,
@@ -116,6 +119,9 @@ __all__ = [
     "PartVerdict",
     "PartitionStats",
     "Permit",
+    "Policy",
+    "PolicyError",
+    "Problem",
     "ProcessScope",
     "Processor",
     "ProcessorStats",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._tidegate import circuit_refused, try_again
 
@@ -17,6 +17,8 @@ __all__ = [
     "ConcurrencyLimitError",
     "ConfigError",
     "OverloadedError",
+    "PolicyError",
+    "Problem",
     "QueueClosedError",
     "QueueEmptyError",
     "QueueFullError",
@@ -36,6 +38,35 @@ class TidegateError(Exception):
 
 class ConfigError(TidegateError, ValueError):
     """An argument outside what is allowed: which one, what was wrong, and what would do."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with a policy."""
+
+    #: Where, counted from 1; 0: of the file as a whole.
+    line: int
+    #: Which character of the line, counted from 1; 0 as the line.
+    column: int
+    #: Which setting: ``"breakers.payment.cooldown"``; empty where it is none.
+    path: str
+    #: What is wrong, and what is allowed.
+    message: str
+    #: What was meant, perhaps.
+    hint: str | None
+
+
+class PolicyError(ConfigError):
+    """A policy that is wrong: nothing of it was applied. Its text is a line for each of its ``problems``."""
+
+    problems: tuple[Problem, ...]
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        # Both are what pickle calls the class with.
+        super().__init__(message, problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ArenaError(TidegateError):

@@ -6,6 +6,7 @@ mod looking;
 #[path = "../../../core/tests/arena/messages.rs"]
 mod messages;
 mod operating;
+mod policy;
 mod read_only;
 mod removing;
 #[path = "../../../core/tests/arena/support.rs"]

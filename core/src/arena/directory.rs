@@ -340,6 +340,12 @@ fn declare(record: &Record, settings: &Settings) {
     record.declared.store(next, Ordering::Release);
 }
 
+/// Whether a name can be an object's.
+#[cfg(feature = "policy")]
+pub(crate) fn check_object_name(name: &str) -> Result<(), ArenaError> {
+    check_name("name", name, "an object's name")
+}
+
 /// Names of arenas and objects: they become part of a file's name, and of commands that people type.
 /// `argument`: what the caller knows it as.
 pub(super) fn check_name(argument: &str, name: &str, what: &str) -> Result<(), ArenaError> {

@@ -39,6 +39,8 @@ pub(crate) mod text;
 
 pub use arena_file::ArenaFile;
 pub use config::HostConfig;
+#[cfg(feature = "policy")]
+pub(crate) use directory::check_object_name;
 pub use directory::{ObjectInfo, ObjectKind, OnConflict};
 pub use error::{ArenaError, ArenaErrorKind};
 /// Names that an arena has room for.

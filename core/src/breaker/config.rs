@@ -97,7 +97,7 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         match self.window {
             Window::Calls(calls) => {
                 WINDOW_CALLS

@@ -87,7 +87,7 @@ impl ConcurrencyConfig {
         Self { max_limit, adaptive: Some(adaptive), ..Self::new(limit) }
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if let Some(adaptive) = &self.adaptive {
             adaptive.check()?;
         }

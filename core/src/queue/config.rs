@@ -167,6 +167,12 @@ impl QueueConfig {
         }
     }
 
+    /// Whether a queue can be made of it.
+    #[cfg(all(feature = "policy", not(loom)))]
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.marks().map(drop)
+    }
+
     /// The marks in items, or what is wrong.
     pub(super) fn marks(&self) -> Result<Marks, ConfigError> {
         let Self { capacity, high_watermark: high, low_watermark: low, .. } = *self;

@@ -85,6 +85,20 @@ pub const NODE: Dialect = Dialect {
     spans: "milliseconds",
 };
 
+/// A policy file: the names of the settings, `"30s"`.
+#[cfg(all(feature = "policy", not(loom)))]
+pub(crate) const POLICY: Dialect = Dialect {
+    language: "policy",
+    name: |name, _| name.replacen("block_", "block.", 1),
+    setting: |name, value| match value {
+        "…" => name.to_owned(),
+        _ => format!("{name} = {value:?}"),
+    },
+    unit_ns: 0,
+    unit: "",
+    spans: "a span of time such as \"30s\"",
+};
+
 /// `camelCase`, or `CamelCase`.
 fn camel(name: &str, mut upper: bool) -> String {
     let mut camel = String::with_capacity(name.len() + 2);

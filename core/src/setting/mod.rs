@@ -3,6 +3,8 @@
 
 mod dialect;
 
+#[cfg(all(feature = "policy", not(loom)))]
+pub(crate) use dialect::POLICY;
 #[cfg(not(loom))]
 pub(crate) use dialect::setting;
 pub use dialect::{C, Dialect, NODE, PYTHON, RUST};
@@ -165,6 +167,8 @@ impl Field {
             Kind::Count { .. } => "a whole number, ",
             Kind::Real { .. } => "a number, ",
             Kind::Span { .. } => &format!("{}, ", dialect.spans),
+            // A file has texts only.
+            Kind::Rate if dialect.language == "policy" => "a text such as \"400/s\", ",
             Kind::Rate => "a text such as \"400/s\" or a number of tokens, ",
             Kind::Flag | Kind::Choice(_) => "",
         };

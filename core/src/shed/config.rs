@@ -57,7 +57,7 @@ impl ShedderConfig {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         check_all(&self.signals)?;
         self.check_numbers()
     }

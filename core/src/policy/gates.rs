@@ -1,0 +1,138 @@
+//! `[gates]`.
+
+use super::config::{mode, put_mode};
+use super::section::Section;
+use super::value::Settings;
+use crate::gate::{MOST_DEPENDENCIES, Outcome, Outcomes};
+use crate::http::AccessList;
+use crate::limit::LimitSet;
+use crate::mode::Mode;
+use crate::setting::POLICY;
+
+/// A gate, as a file says it: the names of its parts, and what it has of its own.
+#[derive(Clone, Debug, Default)]
+pub struct GatePolicy {
+    /// Who passes uncounted, and who is always refused.
+    pub access: Option<AccessList>,
+    /// A load shedder.
+    pub shedder: Option<String>,
+    /// A queue.
+    pub queue: Option<String>,
+    /// A concurrency limit.
+    pub concurrency: Option<String>,
+    /// Rate limits, the narrow ones first.
+    pub limits: Vec<String>,
+    /// Breakers.
+    pub dependencies: Vec<String>,
+    /// After which outcomes a cost comes back.
+    pub refund_on: Outcomes,
+    /// Off, or only watching.
+    pub mode: Mode,
+}
+
+const PARTS: [&str; 5] = ["limits", "shedder", "concurrency", "queue", "dependencies"];
+
+/// The section of the parts that a key of `use` names.
+const SECTIONS: [(&str, &str); 5] = [
+    ("limits", "limits"),
+    ("shedder", "shedders"),
+    ("concurrency", "concurrency"),
+    ("queue", "queues"),
+    ("dependencies", "breakers"),
+];
+
+/// A gate as it was written, and what it is made from. `names`: those that a section has.
+pub(super) fn read(section: &Section<'_, '_>, names: &dyn Fn(&str) -> Vec<String>) -> (Settings, Option<GatePolicy>) {
+    section.check_keys(&["use", "access", "refund_on", "enabled", "dry_run"]);
+    let before = section.report.count();
+    let (mut given, mut gate) = (Settings::default(), GatePolicy::default());
+    let example = "a table of the parts, such as { limits = [\"everyone\"], concurrency = \"database\" }";
+    if let Some(parts) = section.table("use", example) {
+        parts.check_keys(&PARTS);
+        let mut used = Settings::default();
+        for (key, of) in SECTIONS {
+            if parts.find(key).is_none() {
+                continue;
+            }
+            match key {
+                "limits" | "dependencies" => {
+                    let listed = parts.texts(key, &format!("a list of names of [{of}]")).unwrap_or_default();
+                    check_listed(&parts, key, of, &listed, &names(of));
+                    used.put(key, listed.clone());
+                    *(if key == "limits" { &mut gate.limits } else { &mut gate.dependencies }) = listed;
+                }
+                _ => {
+                    let Some(name) = parts.text(key, &format!("a name of [{of}]")) else { continue };
+                    check_known(&parts, key, of, &name, &names(of));
+                    used.put(key, name.as_str());
+                    *(match key {
+                        "shedder" => &mut gate.shedder,
+                        "queue" => &mut gate.queue,
+                        _ => &mut gate.concurrency,
+                    }) = Some(name);
+                }
+            }
+        }
+        given.put("use", used);
+    }
+    access(section, &mut given, &mut gate);
+    if let Some(listed) = section.texts("refund_on", "a list of outcomes, such as [\"failure\"]") {
+        for name in &listed {
+            match Outcome::ALL.into_iter().find(|outcome| outcome.name() == name) {
+                Some(outcome) => gate.refund_on = gate.refund_on.with(outcome),
+                None => {
+                    let known = Outcome::ALL.map(Outcome::name);
+                    let message = format!("{name:?} is none of {}", known.join(", "));
+                    section.wrong("refund_on", message, super::near::nearest(name, known));
+                }
+            }
+        }
+        given.put("refund_on", listed);
+    }
+    put_mode(section, &mut given);
+    gate.mode = mode(&given);
+    (given, (section.report.count() == before).then_some(gate))
+}
+
+fn check_known(parts: &Section<'_, '_>, key: &str, of: &str, name: &str, known: &[String]) {
+    if known.iter().any(|it| it == name) {
+        return;
+    }
+    let message = match known {
+        [] => format!("{name:?} is none; there is no [{of}] in the file"),
+        known => format!("{name:?} is none of [{of}]; there are {}", known.join(", ")),
+    };
+    parts.wrong(key, message, super::near::nearest(name, known.iter().map(String::as_str)));
+}
+
+fn check_listed(parts: &Section<'_, '_>, key: &str, of: &str, listed: &[String], known: &[String]) {
+    let most = if key == "limits" { LimitSet::MAX_MEMBERS } else { MOST_DEPENDENCIES };
+    if listed.len() > most {
+        parts.wrong(key, format!("{} are given; a gate has at most {most}", listed.len()), None);
+    }
+    for (place, name) in listed.iter().enumerate() {
+        check_known(parts, key, of, name, known);
+        if listed[..place].contains(name) {
+            parts.wrong(key, format!("{name:?} stands there twice; leave one out"), None);
+        }
+    }
+}
+
+fn access(section: &Section<'_, '_>, given: &mut Settings, gate: &mut GatePolicy) {
+    let example = "a table of lists, such as { allow = [\"10.0.0.0/8\"], deny = [\"key:mallory\"] }";
+    let Some(table) = section.table("access", example) else { return };
+    table.check_keys(&["allow", "deny"]);
+    let list = |key: &str| table.texts(key, "a list of addresses, networks and key:…").unwrap_or_default();
+    let (allow, deny) = (list("allow"), list("deny"));
+    match AccessList::new(allow.iter().map(String::as_str), deny.iter().map(String::as_str)) {
+        Ok(made) => gate.access = Some(made),
+        Err(error) => table.wrong(error.field(), error.message_in(&POLICY), None),
+    }
+    let mut told = Settings::default();
+    for (key, listed) in [("allow", allow), ("deny", deny)] {
+        if table.find(key).is_some() {
+            told.put(key, listed);
+        }
+    }
+    given.put("access", told);
+}

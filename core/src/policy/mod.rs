@@ -1,0 +1,41 @@
+//! A policy: one TOML file that says what a service's limits, breakers, queues and gates are, for all languages.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `problem.rs`, `near.rs` | what is wrong, where, and what was meant |
+//! | `source.rs` | the text: its places, and what the environment puts into it |
+//! | `value.rs`, `duration.rs` | what a setting is set to; `"250ms"` |
+//! | `section.rs` | a table of the file, read by the descriptions of settings |
+//! | `limits.rs`, `concurrency.rs`, `queues.rs`, `shedders.rs`, `breakers.rs`, `gates.rs` | the sections |
+//! | `config.rs` | all that a file says |
+//! | `filled.rs`, `json.rs` | the same with its defaults, as TOML; and for other languages |
+//! | `objects.rs` | what is made of it |
+//!
+//! What must never happen: a file that is wrong in one place is applied in another; a mistake hides the next; a text,
+//! whatever it is, ends the process. So reading collects problems and makes nothing, and objects are made of what has
+//! none.
+
+mod breakers;
+mod concurrency;
+mod config;
+mod duration;
+mod filled;
+mod gates;
+mod json;
+mod limits;
+mod near;
+mod objects;
+mod problem;
+mod queues;
+mod section;
+mod shedders;
+mod source;
+
+mod value;
+
+pub use config::{MOST_BYTES, PolicyConfig};
+pub use gates::GatePolicy;
+pub use limits::{Counted, LimitPolicy};
+pub use objects::Policy;
+pub use problem::{MOST_PROBLEMS, PolicyError, Problem};
+pub use shedders::{ShedderPolicy, SignalPolicy, Watched};
