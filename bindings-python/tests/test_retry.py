@@ -800,6 +800,33 @@ def test_a_throttle_rejects_by_chance(clock: ManualClock) -> None:
     assert throttle.probability == 0.0 and pickle.loads(pickle.dumps(stats)) == stats
 
 
+@pytest.mark.parametrize(
+    ("settings", "least", "most"),
+    [
+        ({"window": 120, "max_rejection": 1, "force_pass": 3600}, 400, 400),
+        ({"window": 120}, 180, 230),
+        ({"window": 30}, 47, 56),
+        ({"window": 10}, 13, 22),
+    ],
+    ids=["the formula alone", "120 s", "30 s", "10 s"],
+)
+def test_a_throttle_comes_back_from_an_outage(settings: dict[str, Any], least: float, most: float) -> None:
+    clock = ManualClock(10_000_000_000)
+    throttle = ClientThrottle(**settings, clock=clock)
+    rate, begin, end, watched = 200, 30, 150, 400
+    rejected = 0.0
+    for number in range(rate * (end + watched)):
+        clock.advance(1 / rate)
+        at = number / rate
+        if throttle.try_acquire():
+            report = throttle.refused if begin <= at < end else throttle.accepted
+            report()
+        else:
+            rejected = at + 1 / rate - end
+    # When it rejected last, in seconds after the backend came back.
+    assert least <= rejected <= most
+
+
 def test_what_a_throttle_takes_for_a_refusal() -> None:
     def counts(error: BaseException | None, **settings: Any) -> tuple[int, int]:
         throttle = ClientThrottle(**settings)

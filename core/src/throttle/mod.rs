@@ -31,8 +31,8 @@ use window::{Tally, Window};
 ///
 /// Own rejections count as requests: that is what makes it right for a backend with a capacity. It is also why without
 /// `max_rejection` and a short window it does not come back from an outage: at 200 calls a second against a backend
-/// that was dead for 120 s, the formula alone over 120 s had not come back after 380 s, with the cap after 220 s, and
-/// over 30 s after 55 s.
+/// that was dead for 120 s, the formula alone over 120 s had not come back after 400 s, with the cap after 200 s, and
+/// over 30 s after 51 s.
 ///
 /// A call that passes reports once, [`accepted`](Self::accepted) or [`refused`](Self::refused) by the backend; a call
 /// that was cancelled or said nothing about the backend reports nothing.
