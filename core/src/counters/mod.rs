@@ -78,15 +78,19 @@ impl<const LANES: usize> Striped<LANES> {
     }
 
     /// Adds 1 to counter `lane`, and tells what the calling thread's stripe has then: for what is done each so many
-    /// times.
+    /// times. `None`, and nothing added: it has none of its own, so [`bump_unowned`](Self::bump_unowned) it.
     #[inline]
-    pub(crate) fn bump(&self, lane: usize) -> u64 {
-        let Some(stripe) = self.owned.get(self.home.known()) else { return self.add_unowned(lane, 1) };
-        let counter = &stripe.0[lane];
+    pub(crate) fn bump(&self, lane: usize) -> Option<u64> {
+        let counter = &self.owned.get(self.home.known())?.0[lane];
         // Relaxed, and load + store: as `add`.
         let count = counter.load(Ordering::Relaxed).wrapping_add(1);
         counter.store(count, Ordering::Relaxed);
-        count
+        Some(count)
+    }
+
+    /// As [`bump`](Self::bump), for a thread's first count, and for threads beyond those that own a stripe.
+    pub(crate) fn bump_unowned(&self, lane: usize) -> u64 {
+        self.add_unowned(lane, 1)
     }
 
     /// For a thread's first count, and for threads beyond those that own a stripe.

@@ -158,10 +158,21 @@ impl LoadShedder {
     pub fn admit(&self, priority: Priority, level: u8) -> bool {
         // Relaxed: the word is all there is to know.
         let word = self.control.word.load(Ordering::Relaxed);
-        if Word::is_open(word) && self.counts.bump(ADMITTED) & Word::mask(word) != 0 {
-            return true;
+        if Word::is_open(word) {
+            // All else is one call at the end, so that this way keeps nothing for after it.
+            match self.counts.bump(ADMITTED) {
+                Some(count) if count & Word::mask(word) != 0 => return true,
+                Some(_) => {}
+                None => return self.first(word, priority, level),
+            }
         }
         self.look(word, priority, level)
+    }
+
+    /// One of a thread that owns no stripe of the counts, while nobody is refused.
+    #[inline(never)]
+    fn first(&self, word: u64, priority: Priority, level: u8) -> bool {
+        self.counts.bump_unowned(ADMITTED) & Word::mask(word) != 0 || self.look(word, priority, level)
     }
 
     /// One that looks at the clock; where the word is open it is counted already.

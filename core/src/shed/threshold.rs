@@ -52,10 +52,11 @@ impl Word {
         word & ((1 << THRESHOLD_BITS) - 1) == 0
     }
 
-    /// Of how many calls of a thread one looks at the clock, less one: a mask, while nobody is refused.
+    /// Of how many calls of a thread one looks at the clock, less one: a mask, while nobody is refused. Also of foreign
+    /// bytes it has no more than fifteen bits.
     #[inline]
     pub(super) fn mask(word: u64) -> u64 {
-        (1 << ((word >> THRESHOLD_BITS) as u32 & ((1 << SHIFT_BITS) - 1)).min(MOST_SHIFT)) - 1
+        !(u64::MAX << ((word >> THRESHOLD_BITS) & ((1 << SHIFT_BITS) - 1)))
     }
 
     /// The threshold as of `now_ms`: 0 where nobody has sampled for `lasts_ms`, or a clock that stepped back put it too
@@ -220,7 +221,8 @@ mod tests {
         assert_eq!([force(0), force(1_999), force(2_000), force(9_999_999)], [TOP, TOP, 0, 0]);
         assert_eq!(Word { expires_ms: 4_001, ..word }.in_force(0, 2_000), 0, "too far ahead");
         let any = Word::unpack(u64::MAX);
-        assert!(any.threshold <= TOP && Word::mask(u64::MAX) <= 63);
+        assert!(any.threshold <= TOP && Word::mask(u64::MAX) < 1 << 15);
+        assert_eq!([0, 1, 6].map(|shift| Word::mask(Word { shift, ..word }.pack())), [0, 1, 63]);
         assert_eq!([0, 511, 512, 1 << 20, u64::MAX].map(Word::shift_for), [0, 0, 1, 6, 6]);
     }
 }
