@@ -5,11 +5,15 @@ const { RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { Ends, follow } = require('../lib/clock.cjs');
 const { keyOf } = require('../lib/key.cjs');
+const { limiterPlace } = require('../lib/limiter.cjs');
+const { addon, numbers, words } = require('../lib/native.cjs');
 const { checkPlace } = require('../lib/scope.cjs');
 const { SETTINGS, whole } = require('../lib/settings.cjs');
 
 /** What keyGenerator gave: the number of a user is as good a key as its text. */
-const asKey = (key) => keyOf(key, 'what keyGenerator returns');
+const asKey = (key) => (typeof key === 'string' ? key : keyOf(key, 'what keyGenerator returns'));
+
+const { hit } = addon.limiter;
 
 /** The most hits that a window counts: 2^20 - 1, or 100,000 a millisecond, is "that many or more". */
 const mostIn = (windowMs) => Math.max(1, Math.min(2 ** 20 - 1, Math.floor(windowMs * 100_000)));
@@ -17,8 +21,21 @@ const mostIn = (windowMs) => Math.max(1, Math.min(2 ** 20 - 1, Math.floor(window
 /** A key of the table as one of a Map. */
 const inMap = (key) => (typeof key === 'string' ? key : `\0${Buffer.from(key).toString('latin1')}`);
 
+/** Dates of late, by their milliseconds: a client's window has one end, and to make its Date costs as much as a Map. */
+const DATES = 1024;
+const dates = new Array(DATES).fill(new Date(0));
+function dateAt(ms) {
+  const time = Math.trunc(ms);
+  const slot = time & (DATES - 1);
+  const kept = dates[slot];
+  // Whoever has one may set it.
+  return kept.getTime() === time ? kept : (dates[slot] = new Date(time));
+}
+
 class TidegateStore {
   #limiter;
+  /** The limiter's place in the addon's table: `increment` calls it without an object between. */
+  #place;
   /** How much later than it should a window of this table ends, at most: it ends on a tick, and never early. */
   #lateMs = 0;
   /** On a clock that tests move: when each key's window ends, which is in time there. */
@@ -41,6 +58,7 @@ class TidegateStore {
     check.period(windowMs, 'windowMs');
     const window = { algorithm: 'fixed_window', rate: mostIn(windowMs), perMs: windowMs };
     this.#limiter = new RateLimiter({ ...this.#options, ...window });
+    this.#place = limiterPlace(this.#limiter);
     this.windowMs = windowMs;
     this.#lateMs = 0;
     const { clock } = this.#options;
@@ -56,14 +74,23 @@ class TidegateStore {
   }
 
   increment(key) {
-    const known = this.#look(key);
-    const { count, resetAfterMs } = this.#limiter.hit(known, 1);
-    const begins = count === 1 && resetAfterMs >= this.windowMs;
-    if (begins) {
-      this.#lateMs = Math.max(this.#lateMs, resetAfterMs - this.windowMs);
-      this.#ends?.set(inMap(known), this.windowMs);
+    const known = this.#ends === undefined ? asKey(key) : this.#look(key);
+    const { windowMs } = this;
+    words[0] = this.#place;
+    words[1] = 1;
+    hit(known);
+    const totalHits = numbers[0];
+    const resetAfterMs = numbers[1];
+    let left = resetAfterMs - this.#lateMs;
+    if (totalHits === 1 && resetAfterMs >= windowMs) {
+      // It begins.
+      if (left > windowMs) this.#lateMs = resetAfterMs - windowMs;
+      left = windowMs;
+      this.#ends?.set(inMap(known), windowMs);
     }
-    return { totalHits: count, resetTime: this.#resetTime(known, begins ? Infinity : resetAfterMs) };
+    if (this.#ends !== undefined) return { totalHits, resetTime: this.#resetTime(known, resetAfterMs) };
+    // Never beyond the window that was asked for, nor before now.
+    return { totalHits, resetTime: dateAt(Date.now() + (left > windowMs ? windowMs : left > 0 ? left : 0)) };
   }
 
   decrement(key) {

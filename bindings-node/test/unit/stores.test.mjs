@@ -141,6 +141,24 @@ test('a Date that gives no number is a mistake that names it', (t) => {
   assert.equal(clock.nowNs - before, 750_000n);
 });
 
+test('each window has a Date of its own end, whatever an application does to one', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
+  const store = new TidegateStore();
+  store.init({ windowMs: 60_000 });
+  const end = 1_700_000_060_000;
+  const { resetTime } = store.increment('a');
+  assert.ok(resetTime instanceof Date && +resetTime === end);
+  resetTime.setTime(0);
+  assert.equal(+store.increment('b').resetTime, end);
+  // As many milliseconds on as there are Dates kept, and before 1970.
+  for (const now of [1_700_000_001_024, 1_700_000_000_000, -1_000, -1_024 - 60_000, 0.5]) {
+    t.mock.timers.setTime(Math.max(0, Math.trunc(now)));
+    t.mock.method(Date, 'now', () => now);
+    assert.equal(+store.increment(`at ${now}`).resetTime, Math.trunc(now + 60_000));
+    t.mock.restoreAll();
+  }
+});
+
 test('a key taken back to zero keeps its window, whatever hits it again', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
   for (const { clock, store } of [storeOf(60_000), storeOf(2500)]) {
