@@ -8,7 +8,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Protocol
 
-from . import _flask_body
+from . import _aiohttp_body, _flask_body
 from ._outcome import ENDS
 from ._tidegate import Permit
 
@@ -34,6 +34,8 @@ def returned(permit: Held, result: Any, guarded: Any) -> Any:
     """
     if is_sent_later(result):
         return _hold(permit, result)
+    if _aiohttp_body.is_sent_later(result):
+        return _aiohttp_body.hold(_Call(permit, result), result)
     if _flask_body.is_streamed(result, guarded):
         return _flask_body.hold(_Call(permit, result), result)
     _end(permit, result)

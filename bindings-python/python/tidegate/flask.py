@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, request
 
 from ._answer import encoded
 from ._refusals import REFUSALS, Answers, handles, longest
@@ -32,12 +32,12 @@ def install_error_handlers(app: Flask, *, overload_status: int = 503) -> None:
         raise TypeError(f"app: expected a Flask application, got {type(app).__name__}")
     answers = Answers(overload_status)
 
-    def on_refusal(error: Exception) -> Response:
+    def on_refusal(error: Exception) -> Any:
         problem, retry_after = answers.of(error)
         # What a gate told, and what its on_refused gave.
         said, headers = getattr(error, "answer", None), [*problem.headers(retry_after), *getattr(error, "extra", [])]
         if callable(said):
-            answer: Any = app.response_class.force_type(said, request.environ)
+            answer = app.response_class.force_type(said, request.environ)
             for name, value in _texts(headers[2:]):
                 answer.headers.setdefault(name, value)
             return answer

@@ -1,0 +1,148 @@
+"""aiohttp's handlers under a breaker or a concurrency limiter: what they hold until the answer is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from aiohttp import web
+from conftest import ManualClock, Thread, wait_until
+from test_sent import SIZE, read, unread
+
+from tidegate import CircuitBreaker, ConcurrencyLimiter
+
+
+@contextlib.contextmanager
+def served_aiohttp(handler: Any) -> Iterator[str]:
+    ports: list[int] = []
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        app = web.Application()
+        app.router.add_get("/", handler)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        ports.append(runner.addresses[0][1])
+        await stop.wait()
+        await runner.cleanup()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+    thread = Thread(run)
+    wait_until(lambda: bool(ports) or not thread.is_alive())
+    try:
+        yield f"http://127.0.0.1:{ports[0]}"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.finish()
+
+
+async def parts() -> AsyncIterator[bytes]:
+    for _ in range(SIZE >> 16):
+        yield bytes(1 << 16)
+
+
+KINDS: dict[str, Callable[[Path], Any]] = {
+    "file": web.FileResponse,
+    "stream": lambda file: web.Response(body=parts()),
+    "open file": lambda file: web.Response(body=io.BytesIO(file.read_bytes())),
+}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("aiohttp") / "file.bin"
+    path.write_bytes(bytes(SIZE))
+    return path
+
+
+def handler_of(guard: Any, answer: Callable[[], Any]) -> Any:
+    async def handler(request: web.Request) -> Any:
+        return answer()
+
+    return guard(handler)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_permit_is_held_until_the_answer_is_sent(kind: str, file: Path) -> None:
+    places = ConcurrencyLimiter(1)
+    with served_aiohttp(handler_of(places, lambda: KINDS[kind](file))) as url:
+        with unread(url, "/") as client:
+            assert places.in_use == 1
+            read(client)
+        wait_until(lambda: places.in_use == 0)
+        with unread(url, "/"):
+            assert places.in_use == 1
+        # Who hangs up in the middle ends it too.
+        wait_until(lambda: places.in_use == 0)
+        answer = requests.get(url, timeout=30)
+        assert (answer.status_code, len(answer.content)) == (200, SIZE)
+        wait_until(lambda: places.in_use == 0)
+        assert requests.head(url, timeout=30).status_code == 200
+        wait_until(lambda: places.in_use == 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_breaker_is_told_when_the_answer_is_sent(kind: str, file: Path, clock: ManualClock) -> None:
+    circuit = CircuitBreaker("answers", consecutive_failures=1, cooldown=1, clock=clock)
+    with served_aiohttp(handler_of(circuit, lambda: KINDS[kind](file))) as url:
+        with unread(url, "/") as client:
+            assert circuit.stats().calls == 0
+            read(client)
+        wait_until(lambda: circuit.stats().calls == 1)
+        circuit.acquire().failure()
+        clock.advance(1)
+        with unread(url, "/"):
+            assert circuit.state == "half_open"
+        # A client that hangs up says nothing, and the probe is there for the next.
+        wait_until(lambda: circuit.try_acquire() is not None)
+        assert circuit.state == "half_open"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_body_that_fails_is_a_failure() -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise ConnectionResetError("the store")
+
+    circuit, places = CircuitBreaker("failing", consecutive_failures=1), ConcurrencyLimiter(1)
+    with served_aiohttp(handler_of(circuit, lambda: web.Response(body=failing()))) as url:
+        with contextlib.suppress(requests.RequestException):
+            requests.get(url, timeout=30)
+        wait_until(lambda: circuit.state == "open")
+    with served_aiohttp(handler_of(places, lambda: web.Response(body=failing()))) as url:
+        with contextlib.suppress(requests.RequestException):
+            requests.get(url, timeout=30)
+        wait_until(lambda: places.in_use == 0)
+
+
+def test_what_has_its_body_or_is_sent_by_the_handler_is_over_when_that_returns() -> None:
+    circuit = CircuitBreaker("plain")
+    plain = web.Response(text="a")
+
+    async def sends(request: web.Request) -> Any:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"a")
+        return response
+
+    async def gives(request: web.Request) -> Any:
+        return plain
+
+    assert asyncio.run(circuit(gives)(None)) is plain and type(plain) is web.Response
+    with served_aiohttp(circuit(sends)) as url:
+        assert requests.get(url, timeout=30).text == "a"
+    assert circuit.stats().calls == 2
