@@ -339,7 +339,7 @@ class Gate {
     const within = level === undefined ? 0 : levelFrom(level);
     const tokens = cost === undefined ? 1 : check.whole(cost, 'cost');
     this.#readNeeds(dependencies);
-    const [low, high] = [needs.low, needs.high];
+    const { low, high } = needs;
     if (address !== undefined) check.text(address, 'address');
     const share = partition === undefined ? 0 : this.#shareOf(partition);
     if (this.#shedder !== undefined) readSignals(this.#shedder);

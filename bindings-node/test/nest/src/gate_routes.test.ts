@@ -3,7 +3,9 @@ import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { connect as connect2, createServer as createServer2 } from 'node:http2';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { type ArgumentsHost, Catch, Controller, Get, Injectable, Post, type Type, UseFilters } from '@nestjs/common';
@@ -11,7 +13,6 @@ import { ClientProxyFactory, MessagePattern, Transport } from '@nestjs/microserv
 import { NestFactory } from '@nestjs/core';
 import express from 'express';
 import Fastify from 'fastify';
-import Router from '@koa/router';
 import Koa from 'koa';
 import { firstValueFrom } from 'rxjs';
 import {
@@ -29,6 +30,9 @@ import { Admitted, Gate, InjectGate, RateLimit, SkipRateLimit, TidegateModule } 
 import './alone.js';
 import { ADAPTERS, type Adapter, start } from './app.js';
 import { requester, statuses } from './request.js';
+
+/** Its types need those of Koa. */
+const { Router } = createRequire(join(process.cwd(), 'package.json'))('@koa/router');
 
 async function listen(t: TestContext, server: any) {
   t.after(() => {

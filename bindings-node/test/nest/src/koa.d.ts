@@ -1,3 +1,2 @@
 // Koa's types need others of a version that Koa itself does not have.
 declare module 'koa';
-declare module '@koa/router';
