@@ -10,6 +10,7 @@ const { askEach, isPromise } = require('../lib/promise.cjs');
 const { priorityOf } = require('../lib/shed.cjs');
 const { nameApart } = require('./charge.cjs');
 const { hold } = require('./held.cjs');
+const { writtenKey } = require('./keys.cjs');
 const { Limit } = require('./limit.cjs');
 const { Refusal } = require('./limiter.cjs');
 const { isOver } = require('./over.cjs');
@@ -24,13 +25,17 @@ const MOST_TOKENS = 0xffff_ffff;
 function limitsOf(gate, key) {
   const members = Object.entries(gate.limits?.members ?? {});
   const keyed = members.filter(([, limit]) => limit instanceof RateLimiter).map(([name]) => name);
+  const { keys: written } = modeOf(gate);
   let keys = {};
   if (key !== undefined) {
     if (keyed.length === 0) throw check.valueError(`key: no limit of the gate '${gate.name}' is one per key`);
     const isByName = typeof key === 'object' && key !== null;
     keys = isByName ? check.options(key, 'key', keyed) : Object.fromEntries(keyed.map((name) => [name, key]));
   }
-  return members.map(([name, limit]) => new Limit(limit, { name, key: keys[name] }));
+  return members.map(([name, limit]) => {
+    const own = written[name] === undefined ? undefined : writtenKey(written[name]);
+    return new Limit(limit, { name, key: keys[name] ?? own });
+  });
 }
 
 /** Reads a cost that is known now. */

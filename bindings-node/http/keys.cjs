@@ -59,7 +59,10 @@ function oneSpelling(path) {
   } catch {
     // An escape that is none stays as it is.
   }
-  return text.toLowerCase().replace(/\/+/g, '/').replace(/(?<=.)\/$/, '');
+  return text
+    .toLowerCase()
+    .replace(/\/+/g, '/')
+    .replace(/(?<=.)\/$/, '');
 }
 
 function fastifyRoute(method, request, { url = oneSpelling(pathOf(request)), config }) {
@@ -166,6 +169,13 @@ function keyFunction(key) {
   throw check.typeError(`key must be a function, 'ip', 'user', 'route' or 'header:<name>', got ${check.show(key)}`);
 }
 
+/** A key as a policy file writes it: client_ip, user, route, header:NAME, or first_of(…) of them. */
+function writtenKey(text) {
+  const [, inner] = /^first_of\((.*)\)$/.exec(text) ?? [];
+  if (inner !== undefined) return firstOf(...inner.split(',').map((one) => writtenKey(one.trim())));
+  return keyFunction(text === 'client_ip' ? 'ip' : text);
+}
+
 module.exports = {
   CONSTRAINTS,
   NAMED,
@@ -178,4 +188,5 @@ module.exports = {
   pathOf,
   route,
   user,
+  writtenKey,
 };

@@ -188,7 +188,7 @@ export type OfRequest<Value> =
 export interface GateRequestOptions {
   /**
    * Whose tokens, by the names of the gate's limits that are one per key, or one for all of these. Where nothing is
-   * said, or nobody is named, the client's address.
+   * said, as the policy file does that the gate is of; else, and where nobody is named, the client's address.
    */
   key?: KeySpec | Record<string, KeySpec>;
   /** What a request is worth, default `'normal'`. Paths are whole ones, with the prefix of a mount; GET is HEAD too. */

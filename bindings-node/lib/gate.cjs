@@ -33,9 +33,17 @@ const { admit, finish } = native;
 
 const PARTS = ['limits', 'concurrency', 'shedder', 'queue', 'dependencies', 'access'];
 const OPTIONS = [...PARTS, 'refundOn', 'enabled', 'dryRun'];
-const REQUEST = new Set(
-  ['keys', 'priority', 'cost', 'deadline', 'deadlineMs', 'dependencies', 'address', 'level', 'partition'],
-);
+const REQUEST = new Set([
+  'keys',
+  'priority',
+  'cost',
+  'deadline',
+  'deadlineMs',
+  'dependencies',
+  'address',
+  'level',
+  'partition',
+]);
 const REQUESTS = [...REQUEST].join(', ');
 /** In the order of the core's numbers. */
 const KINDS = ['access', 'deadline', 'shedder', 'queue', 'breaker', 'concurrency', 'limit'];
@@ -121,6 +129,7 @@ let nameOf;
 let keep;
 let register;
 let modeOf;
+let keyedBy;
 let verifyDependencies;
 
 class Gate {
@@ -176,6 +185,9 @@ class Gate {
       watchOver(self.#age);
     };
     modeOf = (self) => self.#mode;
+    keyedBy = (self, keys) => {
+      self.#mode.keys = keys;
+    };
     verifyDependencies = (self, names) => self.#readNeeds(names);
   }
 
@@ -229,7 +241,7 @@ class Gate {
     this.#shedder = shedder?.part;
     this.#parts = { concurrency: concurrency?.part, shedder: shedder?.part, queue: queue?.part };
     this.#dependencies = Object.fromEntries(dependencies);
-    this.#mode = { isDryRun: given.dryRun === true, hasList: list !== undefined };
+    this.#mode = { isDryRun: given.dryRun === true, hasList: list !== undefined, keys: NOTHING };
     dependencies.forEach(([dependency], at) => {
       this.#places.set(dependency, at);
     });
@@ -520,8 +532,10 @@ shown(Gate, (gate) => ({ name: gate.name, ...gate.stats() }));
 module.exports = {
   Admission,
   Gate,
-  /** `{ isDryRun, hasList }` */
+  /** `{ isDryRun, hasList, keys }`: by the names of limits, what a policy file says that they count by. */
   modeOf: (gate) => modeOf(gate),
+  /** What such a file says. */
+  keyedBy: (gate, keys) => keyedBy(gate, keys),
   /** Throws for what is no array of names of the gate's dependencies. */
   verifyDependencies: (gate, names) => void verifyDependencies(gate, names),
   /** The error of the part that refused. */

@@ -7,7 +7,7 @@ const { TokenBucket } = require('./bucket.cjs');
 const check = require('./check.cjs');
 const { ConcurrencyLimiter } = require('./concurrency.cjs');
 const { PolicyError } = require('./errors.cjs');
-const { Gate } = require('./gate.cjs');
+const { Gate, keyedBy } = require('./gate.cjs');
 const { RateLimiter } = require('./limiter.cjs');
 const { BoundedQueue } = require('./queue.cjs');
 const { LoadShedder } = require('./shed.cjs');
@@ -138,7 +138,9 @@ class Policy {
       if (limits?.length > 0) options.limits = named(limits, 'limit');
       if (dependencies?.length > 0) options.dependencies = named(dependencies, 'breaker');
       for (const [kind, part] of Object.entries(parts)) options[kind] = named([part], kind);
-      return new Gate(name, options);
+      const gate = new Gate(name, options);
+      keyedBy(gate, Object.fromEntries((limits ?? []).map((it) => [it, this.#settings.limits[it].key])));
+      return gate;
     });
   }
 

@@ -1,11 +1,13 @@
 // Policy files: what every language reads of them and what they say is wrong; objects, scopes, mistakes.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ManualClock, Policy, PolicyError, RateLimiter, TidegateError, TokenBucket } from 'tidegate';
+import { admit } from 'tidegate/express';
 
 const POLICIES = fileURLToPath(new URL('../../../tests/policies/', import.meta.url));
 
@@ -191,5 +193,38 @@ describe('a policy', () => {
     } finally {
       delete process.env.TIDEGATE_SCOPE;
     }
+  });
+});
+
+describe('a gate of a policy before a server', () => {
+  it('counts by what the file says, unless the middleware says otherwise', async (t) => {
+    const text = `
+version = 1
+[limits]
+client = { rate = "1/hour", key = "first_of(user, header:x-api-key, client_ip)" }
+tenant = { rate = "9/hour", key = "header:x-tenant" }
+[gates.orders]
+use = { limits = ["client", "tenant"] }
+`;
+    const serve = async (options) => {
+      const guard = admit(Policy.parse(text).gate('orders'), options);
+      const server = createServer((request, response) => guard(request, response, () => response.end()));
+      t.after(() => (server.close(), server.closeAllConnections()));
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return async (headers) => {
+        const answer = await fetch(`http://127.0.0.1:${server.address().port}`, { headers });
+        return [answer.status, answer.headers.get('ratelimit').replace(/;t=\d+/g, '')];
+      };
+    };
+    const ask = await serve({});
+    assert.deepEqual(await ask({ 'x-api-key': 'a', 'x-tenant': 't' }), [200, '"client";r=0, "tenant";r=8']);
+    assert.deepEqual(await ask({ 'x-api-key': 'a', 'x-tenant': 't' }), [429, '"client";r=0, "tenant";r=8']);
+    assert.deepEqual(await ask({ 'x-api-key': 'b', 'x-tenant': 't' }), [200, '"client";r=0, "tenant";r=7']);
+    // By the address.
+    assert.deepEqual(await ask({ 'x-tenant': 't' }), [200, '"client";r=0, "tenant";r=6']);
+    assert.deepEqual(await ask({ 'x-tenant': 'u' }), [429, '"client";r=0, "tenant";r=9']);
+    const other = await serve({ key: { client: 'header:x-tenant' } });
+    assert.deepEqual(await other({ 'x-api-key': 'a', 'x-tenant': 't' }), [200, '"client";r=0, "tenant";r=8']);
+    assert.deepEqual(await other({ 'x-api-key': 'b', 'x-tenant': 't' }), [429, '"client";r=0, "tenant";r=8']);
   });
 });
