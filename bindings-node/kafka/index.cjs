@@ -25,7 +25,7 @@ function pauseWhen(consumer, source, options = {}) {
   if (!tellsOfRebalances(consumer)) {
     throw check.typeError(
       'consumer must be one of kafkajs; that of @confluentinc/kafka-javascript does not tell of rebalances, and its ' +
-        'pause() skips messages of a partition that has come back',
+        'pause() skips messages: let its eachMessage wait instead',
     );
   }
   // Paused by the user: they stay so. Paused here and not resumed since, perhaps because another consumer has them now:
