@@ -40,10 +40,11 @@ class TidegateExplorer {
   onModuleInit() {
     if (this.#translation !== undefined) standIn(this.#translation.interceptor);
     this.#settle();
+    const hasRoutes = (this.#host?.httpAdapter ?? null) !== null;
     for (const module of this.#modules.values()) {
       for (const metatype of classesOf(module)) {
         for (const method of limitedMethods(metatype)) {
-          verifyGuarded(metatype, method);
+          verifyGuarded(metatype, method, hasRoutes);
           this.#registry.planOf(metatype, method);
         }
       }

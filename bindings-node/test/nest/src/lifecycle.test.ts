@@ -210,6 +210,15 @@ async function pings(t: TestContext, port: number) {
 }
 const REFUSED = /^ERR_TIDEGATE_RATE_LIMITED: limiter "ping" \(2\/hour\) refused 1 token: try again in \d+(\.\d+)? s$/;
 
+/** What is told while the test runs. */
+function warningsOf(t: TestContext) {
+  const told: string[] = [];
+  const emit = process.emitWarning;
+  t.after(() => void (process.emitWarning = emit));
+  process.emitWarning = ((message: string) => void told.push(message)) as any;
+  return told;
+}
+
 describe('a microservice', () => {
   const tcp = (port: number): MicroserviceOptions => ({
     transport: Transport.TCP,
@@ -250,6 +259,7 @@ describe('a microservice', () => {
     ['by the global guard that it inherits', PingController, { inheritAppConfig: true }],
   ] as const) {
     it(`of a hybrid application is limited ${what}, beside HTTP`, async (t) => {
+      const warnings = warningsOf(t);
       @Module({ imports: [TidegateModule.forRoot()], controllers: [controller] })
       class HybridApp {}
       const app = await NestFactory.create(HybridApp, { logger: false });
@@ -263,8 +273,28 @@ describe('a microservice', () => {
       assert.match(third, REFUSED);
       const request = requester(`http://127.0.0.1:${app.getHttpServer().address().port}`);
       assert.deepEqual(await statuses(request, '/', 3), [200, 200, 429]);
+      // Whether a microservice inherits is not known when the application starts.
+      assert.equal(warnings.length, controller === PingController ? 1 : 0);
     });
   }
+
+  it('of a hybrid application that inherits nothing is in the log: its messages are not limited', async (t) => {
+    const warnings = warningsOf(t);
+    @Module({ imports: [TidegateModule.forRoot()], controllers: [PingController] })
+    class HybridApp {}
+    const app = await NestFactory.create(HybridApp, { logger: false });
+    t.after(() => app.close());
+    const port = await freePort();
+    app.connectMicroservice<MicroserviceOptions>(tcp(port));
+    await app.startAllMicroservices();
+    await app.init();
+    assert.deepEqual(await pings(t, port), ['pong', 'pong', 'pong']);
+    assert.deepEqual(warnings, [
+      '@RateLimit on PingController.ping: in an application with routes Nest applies no global guard to messages, so ' +
+        'they are not limited, unless their microservice is connected with { inheritAppConfig: true }; ' +
+        'else put @UseGuards(TidegateGuard) on PingController',
+    ]);
+  });
 });
 
 describe('an application of gateways alone', () => {
