@@ -4018,6 +4018,18 @@ tg_status tg_policy_json(const tg_policy *policy, char *buffer, size_t size, siz
  */
 tg_status tg_policy_toml(const tg_policy *policy, char *buffer, size_t size, size_t *length);
 
+/**
+ * Reads the file of tg_policy_load() again and changes the objects to what it says, all or nothing: in place, with
+ * their state, rates, bursts, tiers, a fixed concurrency limit up to what it was made with, the settings of breakers.
+ * What is added is made; who holds what is no longer there keeps it.
+ *
+ * Thread safety: calls on one policy wait for each other.
+ *
+ * Errors: as tg_policy_load(); TG_SYNTAX too for changes that need a new object, and for a policy of no file. Nothing
+ * is changed then.
+ */
+tg_status tg_policy_reload(const tg_policy *policy);
+
 /** Frees a policy; NULL is fine. Objects that were asked for go on. */
 void tg_policy_free(tg_policy *policy);
 

@@ -144,6 +144,15 @@ pub(crate) enum PolicyCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Say what a reload would do that finds another file.
+    ///
+    /// The exit code is 1 where something needs a new object: of such a file a reload applies nothing.
+    Diff {
+        /// The file in force.
+        old: PathBuf,
+        /// The other.
+        new: PathBuf,
+    },
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

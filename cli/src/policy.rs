@@ -4,28 +4,62 @@ use crate::args::PolicyCommand;
 use crate::{CliError, Output};
 use serde_json::{Value, json};
 use std::path::Path;
-use tidegate::policy::{PolicyConfig, PolicyError};
+use tidegate::policy::{Change, PolicyConfig, PolicyError};
 
 pub(crate) fn policy(as_json: bool, command: &PolicyCommand, to: &mut Output<'_>) -> Result<(), CliError> {
-    let (PolicyCommand::Check { file } | PolicyCommand::Show { file }) = command;
-    let config = match PolicyConfig::load(file) {
-        Ok(config) => config,
-        Err(error) => return wrong(as_json, file, &error, to),
-    };
     match command {
-        PolicyCommand::Check { .. } if as_json => {
-            writeln!(to.out, "{:#}", json!({ "file": file, "valid": true, "hash": config.hash(), "problems": [] }))?;
+        PolicyCommand::Check { file } => {
+            let config = load(as_json, file, to)?;
+            if as_json {
+                let told = json!({ "file": file, "valid": true, "hash": config.hash(), "problems": [] });
+                writeln!(to.out, "{told:#}")?;
+            } else {
+                writeln!(to.out, "{}: valid, {} ({})", file.display(), counted(&config), config.hash())?;
+            }
         }
-        PolicyCommand::Check { .. } => {
-            writeln!(to.out, "{}: valid, {} ({})", file.display(), counted(&config), config.hash())?;
+        PolicyCommand::Show { file } => {
+            let config = load(as_json, file, to)?;
+            if as_json {
+                writeln!(to.out, "{:#}", read(&config.to_json()))?;
+            } else {
+                write!(to.out, "{}", config.to_toml())?;
+            }
         }
-        PolicyCommand::Show { .. } if as_json => writeln!(to.out, "{:#}", read(&config.to_json()))?,
-        PolicyCommand::Show { .. } => write!(to.out, "{}", config.to_toml())?,
+        PolicyCommand::Diff { old, new } => {
+            let (old, new) = (load(as_json, old, to)?, load(as_json, new, to)?);
+            return diff(as_json, &old.changes(&new), to);
+        }
     }
     Ok(())
 }
 
-fn wrong(as_json: bool, file: &Path, error: &PolicyError, to: &mut Output<'_>) -> Result<(), CliError> {
+fn load(as_json: bool, file: &Path, to: &mut Output<'_>) -> Result<PolicyConfig, CliError> {
+    match PolicyConfig::load(file) {
+        Ok(config) => Ok(config),
+        Err(error) => Err(wrong(as_json, file, &error, to)?),
+    }
+}
+
+fn diff(as_json: bool, changes: &[Change], to: &mut Output<'_>) -> Result<(), CliError> {
+    let applies = changes.iter().all(|change| change.in_place);
+    if as_json {
+        let told: Vec<_> = changes
+            .iter()
+            .map(|it| json!({ "path": it.path, "before": it.before, "after": it.after, "in_place": it.in_place }))
+            .collect();
+        writeln!(to.out, "{:#}", json!({ "applies": applies, "changes": told }))?;
+    } else {
+        for change in changes {
+            writeln!(to.out, "{change}")?;
+        }
+        if !applies {
+            writeln!(to.err, "a reload refuses all of it: what needs a new object waits for the program's next start")?;
+        }
+    }
+    if applies { Ok(()) } else { Err(CliError::Told) }
+}
+
+fn wrong(as_json: bool, file: &Path, error: &PolicyError, to: &mut Output<'_>) -> Result<CliError, CliError> {
     if as_json {
         let problems = read(&error.to_json());
         let told = json!({ "file": file, "valid": false, "problems": problems, "more": error.more() });
@@ -33,7 +67,7 @@ fn wrong(as_json: bool, file: &Path, error: &PolicyError, to: &mut Output<'_>) -
     } else {
         writeln!(to.err, "{error}")?;
     }
-    Err(CliError::Told)
+    Ok(CliError::Told)
 }
 
 /// What the core wrote.

@@ -259,6 +259,20 @@ fn what_is_no_policy_at_all() {
     }
 }
 
+/// Names are looked up: a search through all for each would go on for long.
+#[test]
+fn as_many_objects_as_a_file_holds() {
+    let limits: String = (0..5_000).map(|n| format!("l{n} = {{ rate = \"1/s\" }}\n")).collect();
+    let gates: String = (0..1_000).map(|n| format!("g{n} = {{ use = {{ limits = [\"l{n}\"] }} }}\n")).collect();
+    let text = format!("version = 1\n[limits]\n{limits}[gates]\n{gates}");
+    let config = PolicyConfig::parse(&text).expect("valid");
+    assert_eq!((config.limits.len(), config.gates.len()), (5_000, 1_000));
+    // Each of them wrong, and near to thousands.
+    let error = PolicyConfig::parse(&text.replace("[\"l", "[\"m")).unwrap_err();
+    assert_eq!((error.problems().len(), error.more()), (MOST_PROBLEMS, 1_000 - MOST_PROBLEMS));
+    assert!(error.to_string().len() < 100_000 && error.problems()[0].message.ends_with("and 4980 more"));
+}
+
 #[test]
 fn a_file_is_named_in_each_line() {
     let file = std::env::temp_dir().join(format!("tidegate-policy-{}.toml", std::process::id()));

@@ -31,13 +31,17 @@ impl From<PolicyError> for Failure {
     }
 }
 
-fn made(config: PolicyConfig) -> Result<tg_policy, Failure> {
-    let policy = Policy::new(config, Clock::monotonic())?;
-    // Of what they are is known here: shedders and gates may ask for them.
-    for name in policy.config().queues.keys() {
-        policy.queue::<Item>(name)?;
+impl tg_policy {
+    /// Of what they are is known here: shedders and gates may ask for them.
+    fn make_queues(&self) -> Result<(), Failure> {
+        self.0.config().queues.keys().try_for_each(|name| Ok(self.0.queue::<Item>(name).map(drop)?))
     }
-    Ok(tg_policy(policy))
+
+    fn with_queues(policy: Policy) -> Result<Self, Failure> {
+        let own = Self(policy);
+        own.make_queues()?;
+        Ok(own)
+    }
 }
 
 /// Reads a policy file and makes its objects. Of a file with a mistake nothing is made.
@@ -49,8 +53,7 @@ pub extern "C" fn tg_policy_load(path: In<c_char>, policy: Out<*mut tg_policy>) 
     guard_system(|| {
         let path = path.text("path")?.ok_or_else(|| Failure::null("path"))?;
         policy.require("policy")?;
-        let named = |error: PolicyError| Failure::from(error);
-        policy.give(made(PolicyConfig::load(path).map_err(named)?)?);
+        policy.give(tg_policy::with_queues(Policy::load(path)?)?);
         Ok(TG_OK)
     })
 }
@@ -63,7 +66,7 @@ pub extern "C" fn tg_policy_parse(text: In<c_char>, policy: Out<*mut tg_policy>)
     guard_system(|| {
         let text = text.text("text")?.ok_or_else(|| Failure::null("text"))?;
         policy.require("policy")?;
-        policy.give(made(PolicyConfig::parse(text)?)?);
+        policy.give(tg_policy::with_queues(Policy::new(PolicyConfig::parse(text)?, Clock::monotonic())?)?);
         Ok(TG_OK)
     })
 }
@@ -110,6 +113,24 @@ pub extern "C" fn tg_policy_toml(
     length: Out<usize>,
 ) -> tg_status {
     guard_system(|| buffer.fill_text(size, &length, &policy.get("policy")?.0.config().to_toml()))
+}
+
+/// Reads the file of tg_policy_load() again and changes the objects to what it says, all or nothing: in place, with
+/// their state, rates, bursts, tiers, a fixed concurrency limit up to what it was made with, the settings of breakers.
+/// What is added is made; who holds what is no longer there keeps it.
+///
+/// Thread safety: calls on one policy wait for each other.
+///
+/// Errors: as tg_policy_load(); TG_SYNTAX too for changes that need a new object, and for a policy of no file. Nothing
+/// is changed then.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_policy_reload(policy: In<tg_policy>) -> tg_status {
+    guard_system(|| {
+        let policy = policy.get("policy")?;
+        policy.0.reload()?;
+        policy.make_queues()?;
+        Ok(TG_OK)
+    })
 }
 
 /// Frees a policy; NULL is fine. Objects that were asked for go on.

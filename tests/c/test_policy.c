@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const ORDERS =
     "version = 1\n"
@@ -113,8 +114,44 @@ static void what_is_wrong_is_told(void) {
     tg_policy_free(NULL);
 }
 
+static void rewrite(const char *path, const char *rate, unsigned capacity) {
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    if (!file) return;
+    fprintf(file, "version = 1\nlimits.all = { rate = \"%s\", burst = 8 }\nqueues.q.capacity = %u\n", rate, capacity);
+    CHECK_EQ(fclose(file), 0);
+}
+
+static void a_reload_changes_all_or_nothing(void) {
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/tidegate-policy-%ld.toml", (long)getpid());
+    rewrite(path, "5/s", 4);
+    tg_policy *policy = NULL;
+    tg_bucket *all = NULL;
+    tg_quota quota = TG_QUOTA_INIT;
+    CHECK_EQ(tg_policy_load(path, &policy), TG_OK);
+    CHECK_EQ(tg_policy_bucket(policy, "all", &all), TG_OK);
+    rewrite(path, "7/s", 4);
+    CHECK_EQ(tg_policy_reload(policy), TG_OK);
+    CHECK_EQ(tg_bucket_quota(all, &quota), TG_OK);
+    CHECK_EQ(quota.count, 7);
+    rewrite(path, "9/s", 5);
+    CHECK_EQ(tg_policy_reload(policy), TG_SYNTAX);
+    CHECK(strstr(tg_last_error_message(), "queues.q.capacity: 4 cannot become 5 in place: it needs a new object"));
+    rewrite(path, "soon", 4);
+    CHECK_EQ(tg_policy_reload(policy), TG_SYNTAX);
+    CHECK_EQ(tg_bucket_quota(all, &quota), TG_OK);
+    CHECK_EQ(quota.count, 7);
+    CHECK_EQ(remove(path), 0);
+    CHECK_EQ(tg_policy_reload(policy), TG_SYNTAX);
+    CHECK_EQ(tg_policy_reload(NULL), TG_NULL);
+    tg_bucket_free(all);
+    tg_policy_free(policy);
+}
+
 int main(void) {
     RUN(one_gate_of_all_parts);
     RUN(what_is_wrong_is_told);
+    RUN(a_reload_changes_all_or_nothing);
     return check_failed != 0;
 }

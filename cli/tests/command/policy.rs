@@ -40,6 +40,20 @@ fn files_are_checked_and_shown() {
     assert_eq!((answer.code, answer.err.as_str()), (1, ""));
     assert_eq!((picture["valid"].clone(), picture["problems"][2]["hint"].clone()), (false.into(), "30s".into()));
 
+    let (faster, other) = (VALID.replace("5/s", "9/s"), VALID.replace("rate =", "max_keys = 5, rate ="));
+    let [faster, other] = [("faster.toml", faster), ("other.toml", other)].map(|(name, text)| {
+        let path = place.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("a path").to_owned()
+    });
+    assert_eq!(told(&place, &["policy", "diff", &valid, &again]), "");
+    assert_eq!(told(&place, &["policy", "diff", &valid, &faster]), "limits.client.rate: \"5/s\" becomes \"9/s\"\n");
+    let answer = tidegate(&place, &["policy", "diff", &valid, &other]);
+    assert_eq!(answer.out, "limits.client.max_keys: 100000 becomes 5; needs a new object\n");
+    assert!(answer.code == 1 && answer.err.starts_with("a reload refuses all of it"), "{}", answer.err);
+    assert_eq!(json(&place, &["policy", "diff", &valid, &faster])["changes"][0]["after"], "\"9/s\"");
+    assert!(tidegate(&place, &["policy", "diff", &valid, &broken]).err.contains("limits.client.rat"));
+
     let answer = tidegate(&place, &["policy", "check", "/no/such/file"]);
     assert!(answer.code == 1 && answer.err.starts_with("/no/such/file: cannot be read: "), "{}", answer.err);
     assert_eq!(tidegate(&place, &["policy"]).code, 2);

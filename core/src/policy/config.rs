@@ -2,8 +2,7 @@
 
 use super::gates::GatePolicy;
 use super::limits::LimitPolicy;
-use super::near::nearest;
-use super::section::{Report, Section};
+use super::section::{Report, Section, listed};
 use super::shedders::{ShedderPolicy, Watched};
 use super::source::Environment;
 use super::value::{Settings, Value};
@@ -14,7 +13,7 @@ use crate::concurrency::ConcurrencyConfig;
 use crate::mode::Mode;
 use crate::queue::QueueConfig;
 use crate::{ConfigError, ConfigErrorKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -198,15 +197,12 @@ fn sections(root: &Section<'_, '_>) -> PolicyConfig {
         given: Settings::default(),
         places: BTreeMap::new(),
     };
-    let names = |of: &str| match root.find(of).map(toml::Spanned::get_ref) {
-        Some(DeValue::Table(table)) => table.keys().map(|key| key.get_ref().to_string()).collect(),
-        _ => Vec::new(),
-    };
+    let names = Names::of(root);
     for of in SECTIONS {
         let Some(section) = root.table(of, "a table of names and what each is") else { continue };
         let mut told = Settings::default();
         for (name, _) in section.items() {
-            check_name(&section, root, of, name);
+            check_name(&section, &names, of, name);
             let Some(object) = section.table(name, "a table of its settings") else { continue };
             config.places.insert(object.path.clone(), report.place(object.at));
             let settings = match of {
@@ -251,18 +247,14 @@ fn scope(root: &Section<'_, '_>) -> Option<Scope> {
     parsed.map_err(|error| root.wrong("scope", error.message().trim_start_matches("scope: "), None)).ok()
 }
 
-fn check_name(section: &Section<'_, '_>, root: &Section<'_, '_>, of: &str, name: &str) {
+fn check_name(section: &Section<'_, '_>, names: &Names, of: &str, name: &str) {
     if let Err(error) = check_object_name(name) {
         section.wrong_key(name, error.message().trim_start_matches("name: "), None);
     }
     if !NAMED.contains(&of) {
         return;
     }
-    let earlier =
-        NAMED.iter().take_while(|it| **it != of).find(|other| match root.find(other).map(toml::Spanned::get_ref) {
-            Some(DeValue::Table(table)) => table.keys().any(|key| key.get_ref() == name),
-            _ => false,
-        });
+    let earlier = NAMED.iter().take_while(|it| **it != of).find(|other| names.has(other, name));
     if let Some(other) = earlier {
         let message = format!(
             "[{other}] has this name too, and in a named scope both would be one object; give one of them another, \
@@ -273,8 +265,35 @@ fn check_name(section: &Section<'_, '_>, root: &Section<'_, '_>, of: &str, name:
     }
 }
 
+/// The names that each section has.
+pub(super) struct Names(BTreeMap<&'static str, BTreeSet<String>>);
+
+impl Names {
+    fn of(root: &Section<'_, '_>) -> Self {
+        let names = |of: &'static str| match root.find(of).map(toml::Spanned::get_ref) {
+            Some(DeValue::Table(table)) => (of, table.keys().map(|key| key.get_ref().to_string()).collect()),
+            _ => (of, BTreeSet::new()),
+        };
+        Self(SECTIONS.into_iter().map(names).collect())
+    }
+
+    pub(super) fn has(&self, of: &str, name: &str) -> bool {
+        self.0.get(of).is_some_and(|names| names.contains(name))
+    }
+
+    /// Says that a section does not have the name that stands under a key.
+    pub(super) fn tell(&self, section: &Section<'_, '_>, key: &str, of: &str, name: &str) {
+        let known = || self.0.get(of).into_iter().flatten().map(String::as_str);
+        let message = match known().next() {
+            None => format!("{name:?} is none; there is no [{of}] in the file"),
+            Some(_) => format!("{name:?} is none of [{of}]; there are {}", listed(known())),
+        };
+        section.wrong(key, message, section.report.near(name, known()));
+    }
+}
+
 /// What signals watch must be there.
-fn check_watched(root: &Section<'_, '_>, config: &PolicyConfig, names: &dyn Fn(&str) -> Vec<String>) {
+fn check_watched(root: &Section<'_, '_>, config: &PolicyConfig, names: &Names) {
     let Some(section) = root.table("shedders", "") else { return };
     for (name, shedder) in &config.shedders {
         for signal in &shedder.signals {
@@ -283,17 +302,12 @@ fn check_watched(root: &Section<'_, '_>, config: &PolicyConfig, names: &dyn Fn(&
                 Some(Watched::Concurrency(watched)) => ("concurrency", "concurrency", watched),
                 None => continue,
             };
-            let known = names(of);
-            if known.contains(watched) {
+            if names.has(of, watched) {
                 continue;
             }
             let table = section.table(name, "").and_then(|it| it.table("signals", "")?.table(signal.kind.name(), ""));
-            let message = match known.as_slice() {
-                [] => format!("{watched:?} is none; there is no [{of}] in the file"),
-                known => format!("{watched:?} is none of [{of}]; there are {}", known.join(", ")),
-            };
             if let Some(table) = table {
-                table.wrong(key, message, nearest(watched, known.iter().map(String::as_str)));
+                names.tell(&table, key, of, watched);
             }
         }
     }

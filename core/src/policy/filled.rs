@@ -180,7 +180,7 @@ fn key(name: &str) -> String {
     if bare { name.to_owned() } else { quoted(name) }
 }
 
-fn inline(value: &Value) -> String {
+pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::Count(count) => count.to_string(),
         // TOML has no exponent without a fraction before it that all of its readers take.

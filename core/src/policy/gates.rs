@@ -1,6 +1,6 @@
 //! `[gates]`.
 
-use super::config::{mode, put_mode};
+use super::config::{Names, mode, put_mode};
 use super::section::Section;
 use super::value::Settings;
 use crate::gate::{MOST_DEPENDENCIES, Outcome, Outcomes};
@@ -42,7 +42,7 @@ const SECTIONS: [(&str, &str); 5] = [
 ];
 
 /// A gate as it was written, and what it is made from. `names`: those that a section has.
-pub(super) fn read(section: &Section<'_, '_>, names: &dyn Fn(&str) -> Vec<String>) -> (Settings, Option<GatePolicy>) {
+pub(super) fn read(section: &Section<'_, '_>, names: &Names) -> (Settings, Option<GatePolicy>) {
     section.check_keys(&["use", "access", "refund_on", "enabled", "dry_run"]);
     let before = section.report.count();
     let (mut given, mut gate) = (Settings::default(), GatePolicy::default());
@@ -57,13 +57,15 @@ pub(super) fn read(section: &Section<'_, '_>, names: &dyn Fn(&str) -> Vec<String
             match key {
                 "limits" | "dependencies" => {
                     let listed = parts.texts(key, &format!("a list of names of [{of}]")).unwrap_or_default();
-                    check_listed(&parts, key, of, &listed, &names(of));
+                    check_listed(&parts, key, of, &listed, names);
                     used.put(key, listed.clone());
                     *(if key == "limits" { &mut gate.limits } else { &mut gate.dependencies }) = listed;
                 }
                 _ => {
                     let Some(name) = parts.text(key, &format!("a name of [{of}]")) else { continue };
-                    check_known(&parts, key, of, &name, &names(of));
+                    if !names.has(of, &name) {
+                        names.tell(&parts, key, of, &name);
+                    }
                     used.put(key, name.as_str());
                     *(match key {
                         "shedder" => &mut gate.shedder,
@@ -83,7 +85,7 @@ pub(super) fn read(section: &Section<'_, '_>, names: &dyn Fn(&str) -> Vec<String
                 None => {
                     let known = Outcome::ALL.map(Outcome::name);
                     let message = format!("{name:?} is none of {}", known.join(", "));
-                    section.wrong("refund_on", message, super::near::nearest(name, known));
+                    section.wrong("refund_on", message, section.report.near(name, known));
                 }
             }
         }
@@ -94,25 +96,17 @@ pub(super) fn read(section: &Section<'_, '_>, names: &dyn Fn(&str) -> Vec<String
     (given, (section.report.count() == before).then_some(gate))
 }
 
-fn check_known(parts: &Section<'_, '_>, key: &str, of: &str, name: &str, known: &[String]) {
-    if known.iter().any(|it| it == name) {
-        return;
-    }
-    let message = match known {
-        [] => format!("{name:?} is none; there is no [{of}] in the file"),
-        known => format!("{name:?} is none of [{of}]; there are {}", known.join(", ")),
-    };
-    parts.wrong(key, message, super::near::nearest(name, known.iter().map(String::as_str)));
-}
-
-fn check_listed(parts: &Section<'_, '_>, key: &str, of: &str, listed: &[String], known: &[String]) {
+fn check_listed(parts: &Section<'_, '_>, key: &str, of: &str, listed: &[String], names: &Names) {
     let most = if key == "limits" { LimitSet::MAX_MEMBERS } else { MOST_DEPENDENCIES };
     if listed.len() > most {
         parts.wrong(key, format!("{} are given; a gate has at most {most}", listed.len()), None);
     }
     for (place, name) in listed.iter().enumerate() {
-        check_known(parts, key, of, name, known);
-        if listed[..place].contains(name) {
+        if !names.has(of, name) {
+            names.tell(parts, key, of, name);
+        }
+        // One too many is told above.
+        if listed[..place.min(most)].contains(name) {
             parts.wrong(key, format!("{name:?} stands there twice; leave one out"), None);
         }
     }

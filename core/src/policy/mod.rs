@@ -9,13 +9,15 @@
 //! | `limits.rs`, `concurrency.rs`, `queues.rs`, `shedders.rs`, `breakers.rs`, `gates.rs` | the sections |
 //! | `config.rs` | all that a file says |
 //! | `filled.rs`, `json.rs` | the same with its defaults, as TOML; and for other languages |
-//! | `objects.rs` | what is made of it |
+//! | `changes.rs` | what another file would change, and what of it in place |
+//! | `objects.rs` | what is made of it, and a reload |
 //!
 //! What must never happen: a file that is wrong in one place is applied in another; a mistake hides the next; a text,
 //! whatever it is, ends the process. So reading collects problems and makes nothing, and objects are made of what has
 //! none.
 
 mod breakers;
+mod changes;
 mod concurrency;
 mod config;
 mod duration;
@@ -33,9 +35,10 @@ mod source;
 
 mod value;
 
+pub use changes::Change;
 pub use config::{MOST_BYTES, PolicyConfig};
 pub use gates::GatePolicy;
 pub use limits::{Counted, LimitPolicy};
-pub use objects::Policy;
+pub use objects::{Policy, Reloaded};
 pub use problem::{MOST_PROBLEMS, PolicyError, Problem};
 pub use shedders::{ShedderPolicy, SignalPolicy, Watched};

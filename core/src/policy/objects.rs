@@ -2,19 +2,20 @@
 
 use super::near::nearest;
 use super::shedders::Watched;
-use super::{LimitPolicy, PolicyConfig, PolicyError, Problem};
+use super::{Change, LimitPolicy, PolicyConfig, PolicyError, Problem};
 use crate::arena::{Arena, ArenaError, OnConflict};
 use crate::breaker::CircuitBreaker;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::gate::{Gate, GateConfig, QueueView};
 use crate::limit::{LimitSet, Member, RateLimiter, Tier, TokenBucket};
-use crate::queue::{BoundedQueue, QueueConfig};
+use crate::queue::BoundedQueue;
+use crate::setting::POLICY;
 use crate::shed::{LoadShedder, Signal, SignalKind};
-use crate::{Clock, ConfigError, ConfigErrorKind};
+use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The objects of a policy: each is made once, and everybody who asks for it by its name gets the same.
@@ -42,21 +43,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Policy {
-    config: PolicyConfig,
+    file: Option<PathBuf>,
     clock: Clock,
     arena: Option<Arc<Arena>>,
-    limits: BTreeMap<String, Member>,
-    concurrency: BTreeMap<String, Arc<ConcurrencyLimiter>>,
-    breakers: BTreeMap<String, Arc<CircuitBreaker>>,
-    later: Mutex<Later>,
+    state: Mutex<State>,
 }
 
-/// What is made when it is asked for.
-#[derive(Default)]
-struct Later {
+/// What is in force.
+struct State {
+    config: Arc<PolicyConfig>,
+    /// How many files came before.
+    generation: u64,
+    made: Made,
+    /// What is made when it is asked for.
     queues: BTreeMap<String, Queue>,
     shedders: BTreeMap<String, Arc<LoadShedder>>,
     gates: BTreeMap<String, Arc<Gate>>,
+}
+
+/// What is made at once.
+#[derive(Default)]
+struct Made {
+    limits: BTreeMap<String, Member>,
+    concurrency: BTreeMap<String, Arc<ConcurrencyLimiter>>,
+    breakers: BTreeMap<String, Arc<CircuitBreaker>>,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// All of them in force.
+    pub changes: Vec<Change>,
+    /// How many reloads of this policy succeeded.
+    pub generation: u64,
 }
 
 /// A queue, whatever is in it.
@@ -67,7 +87,7 @@ struct Queue {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Policy").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -77,7 +97,8 @@ impl Policy {
     /// Errors: all that is wrong with the file; what cannot be made of it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, PolicyError> {
         let path = path.as_ref();
-        Self::new(PolicyConfig::load(path)?, Clock::monotonic()).map_err(|error| error.in_file(path))
+        let policy = Self::new(PolicyConfig::load(path)?, Clock::monotonic()).map_err(|error| error.in_file(path))?;
+        Ok(Self { file: Some(path.to_owned()), ..policy })
     }
 
     /// Of what a file says; `clock` where the scope is that of the process, else that of the arena.
@@ -86,36 +107,74 @@ impl Policy {
     pub fn new(config: PolicyConfig, clock: Clock) -> Result<Self, PolicyError> {
         let arena = config.scope_in_force()?.open();
         let arena = arena.map_err(|error| problem(&config, "scope", error.message()))?;
-        let (mut limits, mut concurrency, mut breakers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let made = |path: String, error: ArenaError| problem(&config, &path, error.message());
-        for (name, limit) in &config.limits {
-            let member = self::limit(arena.as_ref(), &clock, name, limit);
-            limits.insert(name.clone(), member.map_err(|error| made(format!("limits.{name}"), error))?);
+        let mut made = Made::default();
+        made.make(arena.as_ref(), &clock, &config)?;
+        let state = State {
+            config: Arc::new(config),
+            generation: 0,
+            made,
+            queues: BTreeMap::new(),
+            shedders: BTreeMap::new(),
+            gates: BTreeMap::new(),
+        };
+        Ok(Self { file: None, clock, arena, state: Mutex::new(state) })
+    }
+
+    /// Reads its file again: see [`reload_with`](Self::reload_with).
+    ///
+    /// Errors: as there; all that is wrong with the file; it was made of no file.
+    pub fn reload(&self) -> Result<Reloaded, PolicyError> {
+        let Some(file) = &self.file else {
+            return Err(PolicyError::whole("the policy was made of no file: reload it with what another says"));
+        };
+        self.reload_with(PolicyConfig::load(file)?).map_err(|error| error.in_file(file))
+    }
+
+    /// Changes its objects to what another file says, all or nothing. In place, with their state: rates, bursts, queues
+    /// of leaky buckets, tiers; a fixed concurrency limit up to what it was made with; all settings of a breaker but
+    /// the kind of its window, as far as it has room. What is added is made; of what is no longer there, who holds an
+    /// object keeps it. Calls under way end under what they began with.
+    ///
+    /// Errors: all changes that need a new object; what cannot be changed or made. Nothing is changed then.
+    pub fn reload_with(&self, config: PolicyConfig) -> Result<Reloaded, PolicyError> {
+        let state = &mut *self.state();
+        let changes = state.config.changes(&config);
+        let refused: Vec<_> = changes.iter().filter(|change| !change.in_place).collect();
+        if !refused.is_empty() {
+            let problems = refused.iter().map(|change| {
+                let object: Vec<_> = change.path.splitn(3, '.').take(2).collect();
+                let (line, column) = config.places.get(&object.join(".")).copied().unwrap_or_default();
+                let [before, after] = [&change.before, &change.after].map(|it| it.as_deref().unwrap_or("nothing"));
+                let message = format!(
+                    "{before} cannot become {after} in place: it needs a new object; start the program anew with this \
+                     file, of which nothing was applied"
+                );
+                Problem { line, column, path: change.path.clone(), message, hint: None }
+            });
+            let more = refused.len().saturating_sub(super::MOST_PROBLEMS);
+            return Err(PolicyError::new(problems.take(super::MOST_PROBLEMS).collect(), more));
         }
-        for (name, own) in &config.concurrency {
-            let limiter = match &arena {
-                Some(arena) => ConcurrencyLimiter::in_arena(arena, name, *own, OnConflict::Apply),
-                None => ConcurrencyLimiter::with_config(*own, clock.clone()).map_err(ArenaError::from),
-            };
-            let limiter = limiter.map_err(|error| made(format!("concurrency.{name}"), error))?;
-            concurrency.insert(name.clone(), Arc::new(limiter));
-        }
-        for (name, own) in &config.breakers {
-            let breaker = match &arena {
-                Some(arena) => CircuitBreaker::in_arena(arena, name, own.clone(), OnConflict::Apply),
-                None => {
-                    let breaker = CircuitBreaker::with_clock(name.as_str(), own.clone(), clock.clone());
-                    breaker.map_err(ArenaError::from)
-                }
-            };
-            breakers.insert(name.clone(), Arc::new(breaker.map_err(|error| made(format!("breakers.{name}"), error))?));
-        }
-        Ok(Self { config, clock, arena, limits, concurrency, breakers, later: Mutex::default() })
+        let mut made = Made::default();
+        made.make_new(self.arena.as_ref(), &self.clock, &config, &state.made)?;
+        let config = state.made.with_room(config);
+        state.made.change(&state.config, &config)?;
+        state.made.join(made, &config);
+        state.queues.retain(|name, _| config.queues.contains_key(name));
+        state.shedders.retain(|name, _| config.shedders.contains_key(name));
+        state.gates.retain(|name, _| config.gates.contains_key(name));
+        state.config = Arc::new(config);
+        state.generation += 1;
+        Ok(Reloaded { changes, generation: state.generation })
+    }
+
+    /// How many reloads succeeded.
+    pub fn generation(&self) -> u64 {
+        self.state().generation
     }
 
     /// What the file says.
-    pub fn config(&self) -> &PolicyConfig {
-        &self.config
+    pub fn config(&self) -> Arc<PolicyConfig> {
+        self.state().config.clone()
     }
 
     /// The arena that its objects live in; `None` in the scope of the process.
@@ -127,10 +186,9 @@ impl Policy {
     ///
     /// Errors: there is none of this name, or it is one per key.
     pub fn bucket(&self, name: &str) -> Result<Arc<TokenBucket>, ConfigError> {
-        match self.limits.get(name) {
-            Some(Member::Bucket(bucket)) => Ok(bucket.clone()),
-            Some(_) => Err(conflict(format!("{name:?} is a limit per key: ask for it with limiter"))),
-            None => Err(none("limits", name, self.limits.keys())),
+        match self.state().made.member(name)? {
+            Member::Bucket(bucket) => Ok(bucket),
+            Member::Keyed(_) => Err(conflict(format!("{name:?} is a limit per key: ask for it with limiter"))),
         }
     }
 
@@ -138,10 +196,9 @@ impl Policy {
     ///
     /// Errors: there is none of this name, or it is one of everybody together.
     pub fn limiter(&self, name: &str) -> Result<Arc<RateLimiter>, ConfigError> {
-        match self.limits.get(name) {
-            Some(Member::Keyed(limiter)) => Ok(limiter.clone()),
-            Some(_) => Err(conflict(format!("{name:?} is a limit without keys: ask for it with bucket"))),
-            None => Err(none("limits", name, self.limits.keys())),
+        match self.state().made.member(name)? {
+            Member::Keyed(limiter) => Ok(limiter),
+            Member::Bucket(_) => Err(conflict(format!("{name:?} is a limit without keys: ask for it with bucket"))),
         }
     }
 
@@ -149,8 +206,8 @@ impl Policy {
     ///
     /// Errors: there is none of this name, or no such limit.
     pub fn tier(&self, limit: &str, name: &str) -> Result<Tier, ConfigError> {
-        let limiter = self.limiter(limit)?;
-        let tiers = match self.config.limits.get(limit) {
+        let (limiter, config) = (self.limiter(limit)?, self.config());
+        let tiers = match config.limits.get(limit) {
             Some(LimitPolicy::PerKey { tiers, .. }) => tiers.as_slice(),
             _ => &[],
         };
@@ -164,33 +221,30 @@ impl Policy {
     ///
     /// Errors: there is none of this name.
     pub fn concurrency(&self, name: &str) -> Result<Arc<ConcurrencyLimiter>, ConfigError> {
-        found("concurrency", name, &self.concurrency)
+        found("concurrency", name, &self.state().made.concurrency)
     }
 
     /// A circuit breaker.
     ///
     /// Errors: there is none of this name.
     pub fn breaker(&self, name: &str) -> Result<Arc<CircuitBreaker>, ConfigError> {
-        found("breakers", name, &self.breakers)
+        found("breakers", name, &self.state().made.breakers)
     }
 
     /// A queue of `T`: who asks first says of what it is.
     ///
     /// Errors: there is none of this name, or it is of another type.
     pub fn queue<T: Send + 'static>(&self, name: &str) -> Result<Arc<BoundedQueue<T>>, ConfigError> {
-        let config = self.config.queues.get(name).ok_or_else(|| none("queues", name, self.config.queues.keys()))?;
-        let mut later = self.later();
-        if let Some(queue) = later.queues.get(name) {
+        let state = &mut *self.state();
+        let queues = &state.config.queues;
+        let config = queues.get(name).ok_or_else(|| none("queues", name, queues.keys()))?;
+        if let Some(queue) = state.queues.get(name) {
             let whole = queue.whole.clone().downcast();
             return whole.map_err(|_| conflict(format!("the queue {name:?} was made of another type before")));
         }
-        let queue = Arc::new(self.made(config)?);
-        later.queues.insert(name.to_owned(), Queue { whole: queue.clone(), view: queue.clone() });
+        let queue = Arc::new(BoundedQueue::with_clock(config.clone(), self.clock.clone())?);
+        state.queues.insert(name.to_owned(), Queue { whole: queue.clone(), view: queue.clone() });
         Ok(queue)
-    }
-
-    fn made<T: Send>(&self, config: &QueueConfig) -> Result<BoundedQueue<T>, ConfigError> {
-        BoundedQueue::with_clock(config.clone(), self.clock.clone())
     }
 
     /// A load shedder. Loop lag is told to it by the program, `tell`.
@@ -198,25 +252,26 @@ impl Policy {
     /// Errors: there is none of this name; it watches a queue that was not asked for yet; in a named scope another
     /// object has its name.
     pub fn shedder(&self, name: &str) -> Result<Arc<LoadShedder>, ConfigError> {
-        self.shedder_of(&mut self.later(), name)
+        self.shedder_of(&mut self.state(), name)
     }
 
-    fn shedder_of(&self, later: &mut Later, name: &str) -> Result<Arc<LoadShedder>, ConfigError> {
-        if let Some(shedder) = later.shedders.get(name) {
+    fn shedder_of(&self, state: &mut State, name: &str) -> Result<Arc<LoadShedder>, ConfigError> {
+        if let Some(shedder) = state.shedders.get(name) {
             return Ok(shedder.clone());
         }
-        let own = self.config.shedders.get(name).ok_or_else(|| none("shedders", name, self.config.shedders.keys()))?;
+        let shedders = &state.config.shedders;
+        let own = shedders.get(name).ok_or_else(|| none("shedders", name, shedders.keys()))?;
         let mut config = own.config.clone();
         for signal in &own.signals {
             let plain = Signal::new(signal.kind).range(signal.start, signal.full);
             config.signals.push(match &signal.of {
                 None => plain,
                 Some(Watched::Concurrency(of)) => {
-                    let limiter = self.concurrency(of)?;
+                    let limiter = found("concurrency", of, &state.made.concurrency)?;
                     plain.reading(move || f64::from(limiter.in_use()) / f64::from(limiter.limit()))
                 }
                 Some(Watched::Queue(of)) => {
-                    let queue = self.view(later, of)?;
+                    let queue = state.view(of)?;
                     match signal.kind {
                         SignalKind::QueueFill => plain.reading(move || queue.depth() as f64 / queue.capacity() as f64),
                         _ => plain.reading(move || queue.delay().map_or(f64::NAN, |delay| delay.as_secs_f64())),
@@ -228,55 +283,187 @@ impl Policy {
             Some(arena) => LoadShedder::in_arena(arena, name, config, OnConflict::Apply).map_err(of_arena)?,
             None => LoadShedder::with_clock(config, self.clock.clone())?,
         };
-        Ok(later.shedders.entry(name.to_owned()).or_insert(Arc::new(shedder)).clone())
-    }
-
-    fn view(&self, later: &Later, name: &str) -> Result<Arc<dyn QueueView>, ConfigError> {
-        later.queues.get(name).map(|queue| queue.view.clone()).ok_or_else(|| {
-            conflict(format!(
-                "the queue {name:?} is not made yet: only the program knows of what it is; ask for it first, \
-                 policy.queue::<Order>({name:?})"
-            ))
-        })
+        Ok(state.shedders.entry(name.to_owned()).or_insert(Arc::new(shedder)).clone())
     }
 
     /// A gate.
     ///
     /// Errors: there is none of this name; it has a queue that was not asked for yet.
     pub fn gate(&self, name: &str) -> Result<Arc<Gate>, ConfigError> {
-        let later = &mut *self.later();
-        if let Some(gate) = later.gates.get(name) {
+        let state = &mut *self.state();
+        if let Some(gate) = state.gates.get(name) {
             return Ok(gate.clone());
         }
-        let own = self.config.gates.get(name).ok_or_else(|| none("gates", name, self.config.gates.keys()))?;
-        let members = own.limits.iter().map(|name| Ok((name.clone(), self.member(name)?)));
+        let config = state.config.clone();
+        let own = config.gates.get(name).ok_or_else(|| none("gates", name, config.gates.keys()))?;
+        let members = own.limits.iter().map(|name| Ok((name.clone(), state.made.member(name)?)));
         let members: Vec<_> = members.collect::<Result<_, ConfigError>>()?;
         let limits = if members.is_empty() { None } else { Some(Arc::new(LimitSet::new(members)?)) };
-        let shedder = own.shedder.as_ref().map(|name| Ok((name.clone(), self.shedder_of(later, name)?)));
-        let queue = own.queue.as_ref().map(|name| Ok((name.clone(), self.view(later, name)?)));
-        let concurrency = own.concurrency.as_ref().map(|name| Ok((name.clone(), self.concurrency(name)?)));
-        let dependencies = own.dependencies.iter().map(|name| Ok((name.clone(), self.breaker(name)?)));
+        let concurrency = own
+            .concurrency
+            .as_ref()
+            .map(|name| Ok((name.clone(), found("concurrency", name, &state.made.concurrency)?)));
+        let dependencies =
+            own.dependencies.iter().map(|name| Ok((name.clone(), found("breakers", name, &state.made.breakers)?)));
+        let (concurrency, dependencies) = (concurrency.transpose()?, dependencies.collect::<Result<_, ConfigError>>()?);
+        let queue = own.queue.as_ref().map(|name| Ok((name.clone(), state.view(name)?)));
+        let queue = queue.transpose()?;
+        let shedder = own.shedder.as_ref().map(|name| Ok((name.clone(), self.shedder_of(state, name)?)));
         let gate = Gate::new(GateConfig {
             name: name.to_owned(),
             access: own.access.clone(),
             shedder: shedder.transpose()?,
-            queue: queue.transpose()?,
-            concurrency: concurrency.transpose()?,
+            queue,
+            concurrency,
             limits,
-            dependencies: dependencies.collect::<Result<_, ConfigError>>()?,
+            dependencies,
             refund_on: own.refund_on,
             mode: own.mode,
         })?;
-        Ok(later.gates.entry(name.to_owned()).or_insert(Arc::new(gate)).clone())
+        Ok(state.gates.entry(name.to_owned()).or_insert(Arc::new(gate)).clone())
     }
 
+    /// What was made before a panic is whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn view(&self, name: &str) -> Result<Arc<dyn QueueView>, ConfigError> {
+        self.queues.get(name).map(|queue| queue.view.clone()).ok_or_else(|| {
+            conflict(format!(
+                "the queue {name:?} is not made yet: only the program knows of what it is; ask for it first, \
+                 policy.queue::<Order>({name:?})"
+            ))
+        })
+    }
+}
+
+impl Made {
     fn member(&self, name: &str) -> Result<Member, ConfigError> {
         self.limits.get(name).cloned().ok_or_else(|| none("limits", name, self.limits.keys()))
     }
 
-    /// What was made before a panic is whole.
-    fn later(&self) -> MutexGuard<'_, Later> {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    fn make(&mut self, arena: Option<&Arc<Arena>>, clock: &Clock, config: &PolicyConfig) -> Result<(), PolicyError> {
+        self.make_new(arena, clock, config, &Self::default())
+    }
+
+    /// What `before` does not have.
+    fn make_new(
+        &mut self,
+        arena: Option<&Arc<Arena>>,
+        clock: &Clock,
+        config: &PolicyConfig,
+        before: &Self,
+    ) -> Result<(), PolicyError> {
+        let wrong = |path: String, error: ArenaError| problem(config, &path, error.message());
+        for (name, limit) in config.limits.iter().filter(|(name, _)| !before.limits.contains_key(*name)) {
+            let member = self::limit(arena, clock, name, limit);
+            self.limits.insert(name.clone(), member.map_err(|error| wrong(format!("limits.{name}"), error))?);
+        }
+        for (name, own) in config.concurrency.iter().filter(|(name, _)| !before.concurrency.contains_key(*name)) {
+            let limiter = match arena {
+                Some(arena) => ConcurrencyLimiter::in_arena(arena, name, *own, OnConflict::Apply),
+                None => ConcurrencyLimiter::with_config(*own, clock.clone()).map_err(ArenaError::from),
+            };
+            let limiter = limiter.map_err(|error| wrong(format!("concurrency.{name}"), error))?;
+            self.concurrency.insert(name.clone(), Arc::new(limiter));
+        }
+        for (name, own) in config.breakers.iter().filter(|(name, _)| !before.breakers.contains_key(*name)) {
+            let breaker = match arena {
+                Some(arena) => CircuitBreaker::in_arena(arena, name, own.clone(), OnConflict::Apply),
+                None => {
+                    let breaker = CircuitBreaker::with_clock(name.as_str(), own.clone(), clock.clone());
+                    breaker.map_err(ArenaError::from)
+                }
+            };
+            let breaker = breaker.map_err(|error| wrong(format!("breakers.{name}"), error))?;
+            self.breakers.insert(name.clone(), Arc::new(breaker));
+        }
+        Ok(())
+    }
+
+    /// With what limits were made with: a file that says nothing of it leaves them their places.
+    fn with_room(&self, mut config: PolicyConfig) -> PolicyConfig {
+        for (name, own) in &mut config.concurrency {
+            if let Some(limiter) = self.concurrency.get(name).filter(|_| own.adaptive.is_none()) {
+                own.max_limit = limiter.config().max_limit;
+            }
+        }
+        config
+    }
+
+    /// Changes what both have, or nothing.
+    fn change(&self, before: &PolicyConfig, after: &PolicyConfig) -> Result<(), PolicyError> {
+        let mut undo: Vec<Box<dyn FnOnce() + '_>> = Vec::new();
+        let changed = self.change_each(before, after, &mut undo);
+        if changed.is_err() {
+            undo.into_iter().rev().for_each(|undo| undo());
+        }
+        changed
+    }
+
+    fn change_each<'a>(
+        &'a self,
+        before: &'a PolicyConfig,
+        after: &PolicyConfig,
+        undo: &mut Vec<Box<dyn FnOnce() + 'a>>,
+    ) -> Result<(), PolicyError> {
+        let wrong = |path: String, error: ConfigError| problem(after, &path, &error.message_in(&POLICY));
+        for (name, member) in &self.limits {
+            let quotas = [before, after].map(|config| config.limits.get(name).map(quota_of));
+            if let [Some(old), Some(new)] = quotas
+                && old != new
+            {
+                set_quota(member, new).map_err(|error| wrong(format!("limits.{name}"), error))?;
+                undo.push(Box::new(move || drop(set_quota(member, old))));
+            }
+        }
+        for (name, limiter) in &self.concurrency {
+            let limits = [before, after].map(|config| config.concurrency.get(name).map(|own| own.limit));
+            let is_fixed = limiter.config().adaptive.is_none();
+            if let [Some(old), Some(new)] = limits
+                && is_fixed
+                && old != new
+            {
+                limiter.set_limit(new).map_err(|error| wrong(format!("concurrency.{name}"), error))?;
+                undo.push(Box::new(move || drop(limiter.set_limit(old))));
+            }
+        }
+        for (name, breaker) in &self.breakers {
+            if let (Some(old), Some(new)) = (before.breakers.get(name), after.breakers.get(name))
+                && old != new
+            {
+                breaker.set_config(new).map_err(|error| wrong(format!("breakers.{name}"), error))?;
+                undo.push(Box::new(move || drop(breaker.set_config(old))));
+            }
+        }
+        Ok(())
+    }
+
+    /// With what was made anew, and without what the file no longer has.
+    fn join(&mut self, made: Self, config: &PolicyConfig) {
+        self.limits.retain(|name, _| config.limits.contains_key(name));
+        self.limits.extend(made.limits);
+        self.concurrency.retain(|name, _| config.concurrency.contains_key(name));
+        self.concurrency.extend(made.concurrency);
+        self.breakers.retain(|name, _| config.breakers.contains_key(name));
+        self.breakers.extend(made.breakers);
+    }
+}
+
+fn quota_of(limit: &LimitPolicy) -> Quota {
+    match limit {
+        LimitPolicy::Together { quota, .. } => *quota,
+        LimitPolicy::PerKey { config, .. } => config.quota,
+    }
+}
+
+fn set_quota(member: &Member, quota: Quota) -> Result<(), ConfigError> {
+    match member {
+        Member::Bucket(bucket) => bucket.set_quota(quota),
+        Member::Keyed(limiter) => limiter.set_quota(quota),
     }
 }
 

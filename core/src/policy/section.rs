@@ -36,6 +36,11 @@ impl<'t> Report<'t> {
         }
     }
 
+    /// What was meant by a name that is none; nothing where nobody is told any more.
+    pub(super) fn near<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+        if self.count.get() < MOST_PROBLEMS { nearest(name, known) } else { None }
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.count.get()
@@ -105,12 +110,12 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     pub(super) fn find(&self, key: &str) -> Option<&'a Spanned<DeValue<'t>>> {
-        self.table.iter().find(|(own, _)| own.get_ref() == key).map(|(_, value)| value)
+        self.table.get(key)
     }
 
     /// Where a key stands.
     pub(super) fn key_at(&self, key: &str) -> usize {
-        self.table.iter().find(|(own, _)| own.get_ref() == key).map_or(self.at, |(own, _)| own.span().start)
+        self.table.get_key_value(key).map_or(self.at, |(own, _)| own.span().start)
     }
 
     pub(super) fn path_of(&self, key: &str) -> String {
@@ -133,7 +138,7 @@ impl<'a, 't> Section<'a, 't> {
         for (key, _) in self.items() {
             if !known.contains(&key) {
                 let message = format!("there is no such key; there are {}", known.join(", "));
-                self.wrong_key(key, message, nearest(key, known.iter().copied()));
+                self.wrong_key(key, message, self.report.near(key, known.iter().copied()));
             }
         }
     }
@@ -271,7 +276,7 @@ impl<'a, 't> Section<'a, 't> {
                     return Some(Value::Text(text));
                 }
                 let error = field.none_of(format_args!("{:?}", shortened(&text)));
-                self.wrong(key, error.message_in(&POLICY), nearest(&text, texts.iter().copied()));
+                self.wrong(key, error.message_in(&POLICY), self.report.near(&text, texts.iter().copied()));
                 None
             }
             _ => {
@@ -300,7 +305,7 @@ impl<'a, 't> Section<'a, 't> {
         let (mut at, mut value) = (self.at, None);
         let mut table = self.table;
         for key in name.split('.') {
-            let Some((own, found)) = table.iter().find(|(own, _)| own.get_ref() == key) else { break };
+            let Some((own, found)) = table.get_key_value(key) else { break };
             (at, value) = (own.span().start, Some(found));
             match found.get_ref() {
                 DeValue::Table(inner) => table = inner,
@@ -349,6 +354,14 @@ impl Scalar {
             _ => None,
         }
     }
+}
+
+/// Names, the first of them.
+pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
+    const MOST: usize = 20;
+    let first: Vec<_> = names.clone().take(MOST).collect();
+    let more = names.count().saturating_sub(MOST);
+    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
 }
 
 /// Messages stay readable whatever was written.

@@ -2,7 +2,6 @@
 
 use super::config::{mode, put_mode};
 use super::duration;
-use super::near::nearest;
 use super::section::{Section, kind_of};
 use super::value::{Settings, Value};
 use crate::shed::{SETTINGS, ShedderConfig, Signal, SignalKind};
@@ -94,7 +93,7 @@ fn signals(section: &Section<'_, '_>) -> Vec<SignalPolicy> {
         let Some(kind) = kinds().find(|kind| kind.name() == name) else {
             let known: Vec<_> = kinds().map(SignalKind::name).collect();
             let message = format!("there is no such signal; there are {}", known.join(", "));
-            table.wrong_key(name, message, nearest(name, known));
+            table.wrong_key(name, message, table.report.near(name, known));
             continue;
         };
         signals.extend(signal(&table, kind, value));

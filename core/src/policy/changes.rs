@@ -1,0 +1,111 @@
+//! What another file would change.
+
+use super::PolicyConfig;
+use super::config::SECTIONS;
+use super::filled::{filled, inline};
+use super::section::joined;
+use super::value::{Settings, Value};
+use std::fmt;
+
+/// One thing that another file says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// Of an object, or of one of its settings: `"limits.client.rate"`.
+    pub path: String,
+    /// What holds now, as the file writes it; `None`: there is none.
+    pub before: Option<String>,
+    /// What is to hold; `None`: nothing.
+    pub after: Option<String>,
+    /// Whether a reload does it, and keeps the object with its state; else it needs a new object.
+    pub in_place: bool,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.in_place { "" } else { "; needs a new object" };
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => write!(f, "{}: {before} becomes {after}{how}", self.path),
+            (None, Some(after)) if after.is_empty() => write!(f, "{}: is added{how}", self.path),
+            (None, Some(after)) => write!(f, "{}: becomes {after}{how}", self.path),
+            (Some(before), None) if before.is_empty() => write!(f, "{}: is no longer there{how}", self.path),
+            (before, None) => write!(f, "{}: is no longer {}{how}", self.path, before.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+impl PolicyConfig {
+    /// What a reload with `after` would do, in the order of the sections and names.
+    pub fn changes(&self, after: &Self) -> Vec<Change> {
+        let (old, new) = (filled(self), filled(after));
+        let mut changes = Vec::new();
+        let scopes = [&old, &new].map(|it| it.get("scope").map(inline));
+        if let [before, after] = scopes
+            && before != after
+        {
+            changes.push(Change { path: "scope".to_owned(), before, after, in_place: false });
+        }
+        for of in SECTIONS {
+            let none = Settings::default();
+            let (old, new) = (old.map(of).unwrap_or(&none), new.map(of).unwrap_or(&none));
+            for name in names(old, new) {
+                let path = joined(of, name);
+                match (old.map(name), new.map(name)) {
+                    (Some(old), Some(new)) => {
+                        let given = [self, after].map(|it| it.given.map(of).and_then(|it| it.map(name)));
+                        // What a limit was made with decides, not what a file said since.
+                        let most = self.concurrency.get(name).map_or(0, |limit| limit.max_limit.into());
+                        of_object(of, &path, (old, new), (given, most), &mut changes);
+                    }
+                    // Who holds an object keeps it.
+                    (Some(_), None) => {
+                        changes.push(Change { path, before: Some(String::new()), after: None, in_place: true });
+                    }
+                    _ => changes.push(Change { path, before: None, after: Some(String::new()), in_place: true }),
+                }
+            }
+        }
+        changes
+    }
+}
+
+/// Those of both, each once.
+fn names<'s>(old: &'s Settings, new: &'s Settings) -> Vec<&'s str> {
+    let mut names: Vec<_> = old.iter().chain(new.iter()).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn of_object(
+    of: &str,
+    path: &str,
+    (old, new): (&Settings, &Settings),
+    (given, most): ([Option<&Settings>; 2], u64),
+    changes: &mut Vec<Change>,
+) {
+    let is_left_out = |name: &str| given.iter().flatten().all(|given| given.get(name).is_none());
+    let names = names(old, new);
+    // A limit of another kind is another object, whatever else it says.
+    let is_another = ["key", "limit", "adaptive", "window_duration"].into_iter().any(|kind| {
+        let is_kind = of != "breakers" || kind == "window_duration";
+        is_kind && old.get(kind).is_some() != new.get(kind).is_some()
+    });
+    for name in names {
+        let (before, after) = (old.get(name), new.get(name));
+        // What a limit may be raised to follows it where that is not said, and stays.
+        if before == after || (of == "concurrency" && name == "max_limit" && is_left_out(name)) {
+            continue;
+        }
+        let in_place = !is_another
+            && match of {
+                "limits" if old.get("key").is_some() => ["rate", "burst", "queue", "tiers", "key"].contains(&name),
+                "limits" => ["rate", "burst"].contains(&name),
+                "concurrency" => name == "limit" && new.count(name).is_some_and(|limit| limit <= most),
+                "breakers" => true,
+                _ => false,
+            };
+        let [before, after] = [before, after].map(|value: Option<&Value>| value.map(inline));
+        changes.push(Change { path: joined(path, name), before, after, in_place });
+    }
+}

@@ -1,0 +1,291 @@
+//! Reload of policies: what is changed in place keeps its state, what needs a new object is refused with all else.
+#![cfg(feature = "policy")]
+
+use proptest::prelude::*;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tidegate::breaker::State;
+use tidegate::gate::Request;
+use tidegate::policy::{Change, Policy, PolicyConfig};
+use tidegate::{Clock, ManualClock};
+
+const FIRST: &str = r#"
+version = 1
+[limits]
+everyone = { rate = "10/s", burst = 10 }
+client = { rate = "6/min", key = "user", tiers = { pro = "60/min" }, fastest = "600/min" }
+[concurrency]
+database = { limit = 4, max_limit = 8 }
+service = { adaptive = "gradient" }
+[queues]
+orders = { capacity = 100 }
+[breakers]
+payment = { cooldown = "30s", probes = 3 }
+[gates.orders]
+use = { limits = ["client", "everyone"], concurrency = "database", dependencies = ["payment"] }
+"#;
+
+fn config(text: &str) -> PolicyConfig {
+    PolicyConfig::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn policy(clock: &ManualClock) -> Policy {
+    Policy::new(config(FIRST), clock.into()).expect("made")
+}
+
+fn told(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(Change::to_string).collect()
+}
+
+#[test]
+fn what_changes_in_place_keeps_its_state() {
+    let clock = ManualClock::new(0);
+    let policy = policy(&clock);
+    let (everyone, client) = (policy.bucket("everyone").unwrap(), policy.limiter("client").unwrap());
+    let (database, payment) = (policy.concurrency("database").unwrap(), policy.breaker("payment").unwrap());
+    let gate = policy.gate("orders").unwrap();
+    assert!(everyone.try_acquire(8) && client.try_acquire(b"ann", 3));
+    payment.force_open();
+    let held = database.try_enter().unwrap();
+    let text = FIRST
+        .replace("rate = \"10/s\", burst = 10", "rate = \"20/s\", burst = 40")
+        .replace("rate = \"6/min\"", "rate = \"12/min\"")
+        .replace("pro = \"60/min\"", "pro = \"120/min\"")
+        .replace("limit = 4, max_limit = 8", "limit = 6, max_limit = 8")
+        .replace("cooldown = \"30s\"", "cooldown = \"10s\", consecutive_failures = 5");
+    let done = policy.reload_with(config(&text)).unwrap();
+    assert_eq!(
+        told(&done.changes),
+        [
+            "limits.client.rate: \"6/min\" becomes \"12/min\"",
+            "limits.client.tiers: { pro = \"60/min\" } becomes { pro = \"120/min\" }",
+            "limits.everyone.burst: 10 becomes 40",
+            "limits.everyone.rate: \"10/s\" becomes \"20/s\"",
+            "concurrency.database.limit: 4 becomes 6",
+            "breakers.payment.consecutive_failures: becomes 5",
+            "breakers.payment.cooldown: \"30s\" becomes \"10s\"",
+        ]
+    );
+    assert_eq!((done.generation, policy.generation()), (1, 1));
+    assert_eq!((everyone.quota().burst(), everyone.peek().remaining), (40, 2), "the level stays");
+    assert_eq!(client.peek(b"ann", None).remaining, 6, "of half of it half is left");
+    assert_eq!((database.limit(), database.in_use(), payment.state()), (6, 1, State::ForcedOpen));
+    assert_eq!((payment.config().cooldown, payment.config().consecutive_failures), (Duration::from_secs(10), Some(5)));
+    assert!(Arc::ptr_eq(&gate, &policy.gate("orders").unwrap()));
+    assert_eq!(policy.tier("client", "pro").unwrap().quota().count(), 120);
+    drop(held);
+    assert!(gate.admit(&Request::new(&[b"ann"])).unwrap().is_allowed());
+    // Nothing to do is done as well; and back.
+    assert!(policy.reload_with(config(&text)).unwrap().changes.is_empty());
+    assert_eq!(policy.reload_with(config(FIRST)).unwrap().changes.len(), 7);
+    assert_eq!((policy.generation(), database.limit(), payment.config().cooldown.as_secs()), (3, 4, 30));
+}
+
+#[test]
+fn what_needs_a_new_object_is_refused_with_all_else() {
+    let clock = ManualClock::new(0);
+    let policy = policy(&clock);
+    let everyone = policy.bucket("everyone").unwrap();
+    for (from, to, path) in [
+        ("capacity = 100", "capacity = 200", "queues.orders.capacity"),
+        ("max_limit = 8", "max_limit = 16", "concurrency.database.max_limit"),
+        ("limit = 4, max_limit = 8", "adaptive = \"gradient\"", "concurrency.database.adaptive"),
+        ("adaptive = \"gradient\"", "adaptive = \"gradient\", min_limit = 5", "concurrency.service.min_limit"),
+        ("key = \"user\"", "key = \"user\", max_keys = 5", "limits.client.max_keys"),
+        ("key = \"user\"", "key = \"user\", algorithm = \"sliding_log\"", "limits.client.algorithm"),
+        ("burst = 10 }", "burst = 10, key = \"user\" }", "limits.everyone.key"),
+        ("probes = 3", "window_duration = \"1m\"", "breakers.payment.window_duration"),
+        ("[\"client\", \"everyone\"]", "[\"everyone\"]", "gates.orders.use"),
+        ("version = 1", "version = 1\nscope = \"process:other\"", "scope"),
+    ] {
+        let text = FIRST.replace(from, to).replace("\"10/s\"", "\"99/s\"");
+        let error = policy.reload_with(config(&text)).expect_err(path);
+        let problems = error.problems();
+        let found = problems.iter().find(|problem| problem.path == path).unwrap_or_else(|| panic!("{path}: {error}"));
+        assert!(found.message.contains("needs a new object") && (found.line > 0 || path == "scope"), "{error}");
+        assert!(problems.iter().all(|problem| problem.path != "limits.everyone.rate" || path.contains("everyone")));
+        assert_eq!((everyone.quota().count(), policy.generation()), (10, 0), "{path}");
+    }
+}
+
+#[test]
+fn what_fails_half_way_is_undone() {
+    let clock = ManualClock::new(0);
+    let policy = policy(&clock);
+    let (everyone, database) = (policy.bucket("everyone").unwrap(), policy.concurrency("database").unwrap());
+    // It has no room for so many; its turn comes last.
+    let text = FIRST
+        .replace("\"10/s\"", "\"99/s\"")
+        .replace("limit = 4", "limit = 7")
+        .replace("probes = 3", "window_calls = 60000");
+    let error = policy.reload_with(config(&text)).unwrap_err();
+    let [problem] = error.problems() else { panic!("{error}") };
+    assert_eq!((problem.path.as_str(), problem.line), ("breakers.payment", 12), "{error}");
+    assert_eq!((everyone.quota().count(), everyone.quota().burst(), database.limit()), (10, 10, 4));
+    // What a limit per key was made for, `fastest`, is no hindrance.
+    let error = policy.reload_with(config(&FIRST.replace("\"6/min\"", "\"500/min\"")));
+    assert!(error.is_ok(), "within the fastest");
+    assert_eq!(policy.limiter("client").unwrap().quota().count(), 500);
+}
+
+#[test]
+fn a_limit_goes_down_and_up_again() {
+    let clock = ManualClock::new(0);
+    let text = |limit| format!("version = 1\nconcurrency.c.limit = {limit}\n");
+    let policy = Policy::new(config(&text(10)), (&clock).into()).expect("made");
+    let limiter = policy.concurrency("c").unwrap();
+    for limit in [3, 10, 7] {
+        policy.reload_with(config(&text(limit))).unwrap();
+        assert_eq!(limiter.limit(), limit);
+    }
+    let error = policy.reload_with(config(&text(11))).unwrap_err();
+    assert_eq!((error.problems()[0].path.as_str(), limiter.limit()), ("concurrency.c.limit", 7));
+}
+
+#[test]
+fn what_is_added_is_made_and_what_is_gone_is_kept_by_who_has_it() {
+    let clock = ManualClock::new(0);
+    let policy = policy(&clock);
+    let everyone = policy.bucket("everyone").unwrap();
+    let more = "\n[breakers.mail]\n[limits.more]\nrate = \"1/s\"\n[queues.mails]\ncapacity = 3\n\
+                [gates.mails]\nuse = { limits = [\"more\"], queue = \"mails\", dependencies = [\"mail\"] }\n";
+    let text = FIRST.replace("[gates.orders]", "[gates.first]").replace("\n[gates", &format!("{more}\n[gates"));
+    let done = policy.reload_with(config(&text)).unwrap();
+    assert!(told(&done.changes).contains(&"gates.mails: is added".to_owned()), "{:?}", told(&done.changes));
+    assert!(told(&done.changes).contains(&"gates.orders: is no longer there".to_owned()));
+    let mails = policy.queue::<u8>("mails").unwrap();
+    let gate = policy.gate("mails").unwrap();
+    assert!(gate.admit(&Request::default()).unwrap().is_allowed());
+    assert!(policy.gate("orders").is_err() && policy.gate("first").is_ok());
+    policy.reload_with(config("version = 1")).unwrap();
+    assert!(policy.bucket("everyone").is_err() && policy.queue::<u8>("mails").is_err());
+    assert!(everyone.try_acquire(1) && mails.try_push(1).is_ok());
+    assert!(!gate.admit(&Request::default()).unwrap().is_allowed(), "what it had, it has");
+}
+
+#[test]
+fn a_file_is_read_again() {
+    let path = std::env::temp_dir().join(format!("tidegate-reload-{}.toml", std::process::id()));
+    fs::write(&path, FIRST).expect("written");
+    let policy = Policy::load(&path).expect("valid");
+    fs::write(&path, FIRST.replace("\"10/s\"", "\"11/s\"")).expect("written");
+    assert_eq!(told(&policy.reload().unwrap().changes), ["limits.everyone.rate: \"10/s\" becomes \"11/s\""]);
+    for (bad, says) in [
+        (
+            &FIRST.replace("rate = \"10/s\"", "rat = \"10/s\"").into_bytes()[..],
+            ":4:14: limits.everyone.rat: there is no",
+        ),
+        (b"version = 1\n\xff", ":2:1: is not UTF-8"),
+        (b"", ":1:1: version: must be given"),
+        (
+            FIRST.replace("capacity = 100", "capacity = 1").as_bytes(),
+            ":10:1: queues.orders.capacity: 100 cannot become 1",
+        ),
+    ] {
+        fs::write(&path, bad).expect("written");
+        let told = policy.reload().unwrap_err().to_string();
+        assert!(told.contains(&format!("{}{says}", path.display())), "{told}");
+    }
+    fs::remove_file(&path).expect("removed");
+    assert!(policy.reload().unwrap_err().to_string().contains("cannot be read"));
+    assert_eq!((policy.bucket("everyone").unwrap().quota().count(), policy.generation()), (11, 1));
+    let error = Policy::new(config(FIRST), Clock::monotonic()).unwrap().reload().unwrap_err();
+    assert!(error.to_string().contains("made of no file"), "{error}");
+}
+
+#[test]
+fn reloads_under_load_refuse_nobody_and_admit_no_more_than_any_policy_would() {
+    const FAST: u64 = 2_000;
+    let text = |rate: u64| {
+        format!(
+            "version = 1\nlimits.all = {{ rate = \"{rate}/s\", burst = 100 }}\nconcurrency.c = {{ limit = {} }}\n\
+             breakers.b = {{ cooldown = \"{rate}ms\" }}\n\
+             gates.g.use = {{ limits = [\"all\"], concurrency = \"c\", dependencies = [\"b\"] }}\n",
+            if rate == FAST { 64 } else { 48 }
+        )
+    };
+    let policy = Policy::new(config(&text(FAST)), Clock::monotonic()).expect("made");
+    let gate = policy.gate("g").unwrap();
+    let needs = gate.dependencies(["b"]).unwrap();
+    let (stop, admitted) = (AtomicBool::new(false), AtomicU64::new(0));
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let call = gate.admit(&Request { dependencies: needs, ..Request::default() }).expect("no mistake");
+                    match call.denied_by() {
+                        None => _ = admitted.fetch_add(1, Ordering::Relaxed),
+                        // The others would be a reload's doing.
+                        Some(name) => assert_eq!(name, "all"),
+                    }
+                }
+            });
+        }
+        for round in 0..2_000 {
+            let rate = if round % 2 == 0 { FAST / 2 } else { FAST };
+            assert!(policy.reload_with(config(&text(rate))).expect("in place").changes.len() >= 3);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let most = 100.0 + FAST as f64 * start.elapsed().as_secs_f64();
+    let admitted = admitted.load(Ordering::Relaxed);
+    assert!(admitted > 0 && admitted as f64 <= most, "{admitted} of at most {most}");
+    assert_eq!((policy.generation(), policy.concurrency("c").unwrap().in_use()), (2_000, 0));
+}
+
+/// One of a few policies, some of which change what cannot be.
+fn some_policy() -> impl Strategy<Value = String> {
+    (1..4_u32, 1..4_u32, 1..4_u32, any::<bool>(), any::<bool>(), prop::bool::weighted(0.2)).prop_map(
+        |(rate, limit, cooldown, more, per_key, large)| {
+            let key = if per_key { ", key = \"user\"" } else { "" };
+            let capacity = if large { 9 } else { 5 };
+            let calls = if large { 50_000 } else { 20 };
+            let mut text = format!(
+                "version = 1\nlimits.a = {{ rate = \"{rate}/s\", burst = {} }}\n\
+                 limits.k = {{ rate = \"{rate}/s\"{key} }}\n\
+                 concurrency.c.limit = {limit}\nbreakers.b = {{ cooldown = \"{cooldown}s\", window_calls = {calls} }}\n\
+                 queues.q.capacity = {capacity}\n",
+                rate * 2
+            );
+            if more {
+                text += "breakers.more = {}\n";
+            }
+            text
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn all_of_a_file_or_nothing(first in some_policy(), then in prop::collection::vec(some_policy(), 1..12)) {
+        let clock = ManualClock::new(0);
+        let policy = Policy::new(config(&first), (&clock).into()).expect("made");
+        let (a, c, b) = (policy.bucket("a").unwrap(), policy.concurrency("c").unwrap(), policy.breaker("b").unwrap());
+        let mut in_force = config(&first);
+        for text in then {
+            let next = config(&text);
+            let changes = in_force.changes(&next);
+            let before = (a.quota(), c.limit(), b.config());
+            match policy.reload_with(next.clone()) {
+                Ok(done) => {
+                    prop_assert!(changes.iter().all(|change| change.in_place || change.path == "concurrency.c.limit"));
+                    prop_assert!(done.changes.len() == changes.len());
+                    in_force = next;
+                }
+                Err(error) => {
+                    prop_assert!(!error.problems().is_empty());
+                    prop_assert_eq!((a.quota(), c.limit(), b.config()), before);
+                }
+            }
+            let said = (&in_force.limits["a"], in_force.concurrency["c"].limit, &in_force.breakers["b"]);
+            let tidegate::policy::LimitPolicy::Together { quota, .. } = said.0 else { panic!("of everybody") };
+            prop_assert_eq!((a.quota(), c.limit(), &b.config()), (*quota, said.1, said.2));
+            prop_assert_eq!(policy.breaker("more").is_ok(), in_force.breakers.contains_key("more"));
+        }
+    }
+}
