@@ -23,6 +23,7 @@ import type {
   Gate as TheGate,
   LoadShedder,
   Place,
+  Policy,
   Priority,
   TidegateError,
 } from '../index.js';
@@ -57,6 +58,11 @@ export interface TidegateOptions extends HttpOptions, Pick<Place, 'scope'> {
    * start.
    */
   onConflict?: Place['onConflict'];
+  /**
+   * A policy file: its breakers, queues, concurrency limits and gates are found by their names, as those below, which
+   * stand in the place of its own. Its limits are those of its gates.
+   */
+  policy?: Policy;
   /** Limits over every route: together with the route's own, all or nothing. */
   limits?: Limits;
   /** Circuit breakers, for `@InjectBreaker(name)`. */

@@ -9,12 +9,12 @@ const {
   ModuleRef,
   ModulesContainer,
 } = require('@nestjs/core');
-const { entries } = require('../http/options.cjs');
 const check = require('../lib/check.cjs');
 const { TidegateExplorer } = require('./explorer.cjs');
 const { TidegateExceptionFilter } = require('./filter.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { GuardPlace, guardOf } = require('./override.cjs');
+const { namesOf } = require('./policy.cjs');
 const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 const {
@@ -131,8 +131,7 @@ function settleNames(registry, modules) {
 }
 
 function dynamicModule({ guard = true, filter = true, imports = [] }, sources, options = undefined) {
-  const names = (option) => entries(options?.[option], option).map(([name]) => name);
-  const configured = Object.fromEntries(KINDS.map(([kind]) => [kind, names(kind)]));
+  const configured = Object.fromEntries(KINDS.map(([kind]) => [kind, namesOf(options ?? {}, kind)]));
   const registry = {
     provide: TidegateRegistry,
     useFactory: (given, modules) => {

@@ -16,9 +16,11 @@ const { Presenter } = require('../http/presenter.cjs');
 const { isExempt } = require('./call.cjs');
 const { gateException, httpException } = require('./exception.cjs');
 const { gateOn, limitsOn, skipsOn } = require('./marks.cjs');
+const { withPolicy } = require('./policy.cjs');
 
 const OPTIONS = [
-  ...['limits', 'breakers', 'queues', 'concurrency', 'gates', 'scope', 'onConflict', 'overloadStatus', 'exempt'],
+  ...['policy', 'limits', 'breakers', 'queues', 'concurrency', 'gates'],
+  ...['scope', 'onConflict', 'overloadStatus', 'exempt'],
   ...LIMITER,
 ];
 
@@ -58,7 +60,7 @@ class TidegateRegistry {
   }
 
   #configure(options) {
-    const given = check.options(options ?? {}, 'TidegateModule', OPTIONS);
+    const given = withPolicy(check.options(options ?? {}, 'TidegateModule', OPTIONS));
     this.#overloadStatus = check.whole(given.overloadStatus ?? 503, 'overloadStatus', 400, 599);
     this.#exempt = exemption(given.exempt);
     this.#place = { ...placeOf(given), [DECLARED_BY]: { holder: this } };

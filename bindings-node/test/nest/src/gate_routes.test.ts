@@ -21,12 +21,13 @@ import {
   CircuitBreaker,
   ConcurrencyLimiter,
   Gate as TheGate,
+  Policy,
   RateLimiter,
 } from 'tidegate';
 import { admit } from 'tidegate/express';
 import tidegate, { admit as admitFastify } from 'tidegate/fastify';
 import { admit as admitKoa } from 'tidegate/koa';
-import { Admitted, Gate, InjectGate, RateLimit, SkipRateLimit, TidegateModule } from 'tidegate/nest';
+import { Admitted, Gate, InjectGate, RateLimit, SkipRateLimit, TidegateModule, getBreakerToken } from 'tidegate/nest';
 import './alone.js';
 import { ADAPTERS, type Adapter, start } from './app.js';
 import { requester, statuses } from './request.js';
@@ -399,6 +400,53 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       const twice = class {};
       Gate('orders')(twice);
       assert.throws(() => Gate('other')(twice), /@Gate stands twice on twice: a route has one gate/);
+    });
+  });
+}
+
+const POLICY = `
+version = 1
+[limits]
+client = { rate = "9/hour", key = "header:x-user" }
+[breakers]
+payment = { consecutive_failures = 1 }
+[concurrency]
+database = { limit = 2 }
+[gates.orders]
+use = { limits = ["client"], concurrency = "database", dependencies = ["payment"] }
+[gates.other]
+`;
+
+for (const how of ['forRoot', 'forRootAsync'] as const) {
+  describe(`a policy of Nest, ${how}`, () => {
+    it('gives the application its gates, circuits and limits by name', async (t) => {
+      const policy = Policy.parse(POLICY);
+      const module =
+        how === 'forRoot'
+          ? TidegateModule.forRoot({ policy })
+          : TidegateModule.forRootAsync({ useFactory: () => ({ policy }) });
+      const { app, url } = await start('fastify', [module], [OrdersController], [Orders]);
+      t.after(() => app.close());
+      const request = requester(url);
+      const answer = await request('/list', ...as('ann'));
+      assert.deepEqual([answer.status, answer.json()], [200, [true, 8]]);
+      assert.equal(app.get(getBreakerToken('payment')), policy.breaker('payment'));
+      policy.breaker('payment').forceOpen();
+      const open = await request('/orders', 'POST', { 'x-user': 'ann' });
+      assert.deepEqual([open.status, open.json()['violated-policies']], [503, ['payment']]);
+      assert.equal(policy.concurrency('database').inUse, 0);
+    });
+
+    it('says what is none', async () => {
+      const policy: any = { gates: {} };
+      const starting = async () => {
+        const module =
+          how === 'forRoot'
+            ? TidegateModule.forRoot({ policy })
+            : TidegateModule.forRootAsync({ useFactory: () => ({ policy }) });
+        await start('fastify', [module], [OrdersController], [Orders]);
+      };
+      await assert.rejects(starting(), /policy must be a Policy, got/);
     });
   });
 }
