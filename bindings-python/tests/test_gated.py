@@ -478,6 +478,24 @@ def test_the_permit_is_held_until_the_body_or_the_headers_are_out(
     assert held[1:] == expected[1:]
 
 
+def test_a_hint_is_not_the_headers(clock: ManualClock) -> None:
+    everyone, database = TokenBucket("5/hour", clock=clock), ConcurrencyLimiter(1)
+    gate = Gate("orders", limits={"everyone": everyone}, concurrency=database, refund_on=["dropped"])
+    held: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in (
+            {"type": "http.response.early_hint", "links": []},
+            {"type": "http.response.start", "status": 503, "headers": []},
+            {"type": "http.response.body", "body": b""},
+        ):
+            await send(message)
+            held.append(database.in_use)
+
+    call(TidegateMiddleware(app, gate=gate, outcome_at="headers"))
+    assert held == [1, 0, 0] and everyone.peek().remaining == 5
+
+
 def test_all_of_a_client_that_has_gone_comes_back_once(allowed: Parts) -> None:
     gate = Gate(
         "orders", limits={"client": allowed.client}, concurrency={"database": allowed.database}, refund_on=["cancelled"]

@@ -35,7 +35,8 @@ class Ending(Answer):
         except BaseException:
             self._is_gone = True
             raise
-        if not self._is_ended and (self._is_out or not self._at_body):
+        # Hints come before the headers, and say nothing of the status.
+        if not self._is_ended and (self._is_out or (self._status and not self._at_body)):
             self._is_out = True
             self.end()
 
