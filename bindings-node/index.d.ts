@@ -1856,7 +1856,8 @@ export type Counted =
   | RetryBudget
   | ClientThrottle
   | LoadShedder
-  | BoundedQueue<any>;
+  | BoundedQueue<any>
+  | Gate;
 
 /** Values of one meaning; a counter's name is without `_total`. */
 export interface MetricFamily {

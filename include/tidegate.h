@@ -66,8 +66,8 @@
  *   11. Load shedding
  *   12. Queues
  *   13. HTTP
- *   14. Metrics
- *   15. Gates
+ *   14. Gates
+ *   15. Metrics
  *   16. Policies
  *   17. Layout
  */
@@ -3580,94 +3580,7 @@ tg_status tg_http_tell(const tg_decision *decision, double jitter, tg_ratelimit_
 uint64_t tg_http_overload_retry_after(uint64_t depth, uint64_t done, uint64_t window_ns, double draw);
 
 /* ==================================================================================================================
- * 14. Metrics
- *
- * What objects count, as Prometheus reads it.
- * ================================================================================================================== */
-
-/** How a page is written. */
-enum tg_metrics_format
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /** Prometheus' text, "text/plain; version=0.0.4; charset=utf-8". */
-    TG_METRICS_PROMETHEUS = 0,
-    /** OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8". */
-    TG_METRICS_OPENMETRICS = 1,
-    /** An array of families: [{"name", "type", "help", "samples": [{"labels", "value"}]}]. */
-    TG_METRICS_JSON = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum tg_metrics_format tg_metrics_format;
-#else
-typedef int32_t tg_metrics_format;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/**
- * A page of figures, as a scrape reads it: objects are read into it at the call that adds them, and it is written.
- * Nothing of it stands on a decision's path.
- *
- * Thread safety: calls on one page wait for each other.
- */
-typedef struct tg_metrics tg_metrics;
-
-/** Makes an empty page: one for each scrape. */
-tg_status tg_metrics_new(tg_metrics **metrics);
-
-/** Frees a page; NULL is fine. */
-void tg_metrics_free(tg_metrics *metrics);
-
-/**
- * Reads all objects of an arena, with the counts of all its processes, the dead included: any worker's page is the
- * whole host's. Those that were read already are left out, so is one whose record is damaged.
- */
-tg_status tg_metrics_add_arena(const tg_metrics *metrics, const tg_arena *arena);
-
-/**
- * Reads a bucket that lives in memory of its own, under the label name.
- *
- * Errors: TG_CONFLICT (another bucket has the name), TG_SYNTAX (an empty one), TG_UTF8.
- */
-tg_status tg_metrics_add_bucket(const tg_metrics *metrics, const char *name, const tg_bucket *bucket);
-
-/** As tg_metrics_add_bucket(). */
-tg_status tg_metrics_add_limiter(const tg_metrics *metrics, const char *name, const tg_limiter *limiter);
-
-/** As tg_metrics_add_bucket(). */
-tg_status tg_metrics_add_concurrency(const tg_metrics *metrics, const char *name, const tg_concurrency *concurrency);
-
-/** As tg_metrics_add_bucket(). */
-tg_status tg_metrics_add_breaker(const tg_metrics *metrics, const char *name, const tg_breaker *breaker);
-
-/** As tg_metrics_add_bucket(). Its breakers are counted by their states. */
-tg_status tg_metrics_add_registry(const tg_metrics *metrics, const char *name, const tg_registry *registry);
-
-/** As tg_metrics_add_bucket(). */
-tg_status tg_metrics_add_retry_budget(const tg_metrics *metrics, const char *name, const tg_retry_budget *budget);
-
-/** As tg_metrics_add_bucket(). */
-tg_status tg_metrics_add_throttle(const tg_metrics *metrics, const char *name, const tg_throttle *throttle);
-
-/** As tg_metrics_add_bucket(). */
-tg_status tg_metrics_add_shedder(const tg_metrics *metrics, const char *name, const tg_shedder *shedder);
-
-/** As tg_metrics_add_bucket(). */
-tg_status tg_metrics_add_queue(const tg_metrics *metrics, const char *name, const tg_queue *queue);
-
-/**
- * Writes the page and a NUL into the size bytes of buffer. format is one of tg_metrics_format; *length (may be NULL):
- * without the NUL.
- *
- * Ownership: buffer may be NULL when size is 0, to ask for the length.
- * Errors: TG_UNKNOWN_VALUE (format); TG_BUFFER (too few bytes; nothing is written but *length).
- */
-tg_status tg_metrics_render(const tg_metrics *metrics, int32_t format, char *buffer, size_t size, size_t *length);
-
-/* ==================================================================================================================
- * 15. Gates
+ * 14. Gates
  *
  * All of the above as one decision: what one part refuses takes nothing of the others.
  * ================================================================================================================== */
@@ -3963,6 +3876,96 @@ tg_status tg_gate_explain(const tg_gate *gate,
 
 /** Tells the counts since the gate was made, of this process. */
 tg_status tg_gate_stats(const tg_gate *gate, tg_gate_snapshot *snapshot);
+
+/* ==================================================================================================================
+ * 15. Metrics
+ *
+ * What objects count, as Prometheus reads it.
+ * ================================================================================================================== */
+
+/** How a page is written. */
+enum tg_metrics_format
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** Prometheus' text, "text/plain; version=0.0.4; charset=utf-8". */
+    TG_METRICS_PROMETHEUS = 0,
+    /** OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8". */
+    TG_METRICS_OPENMETRICS = 1,
+    /** An array of families: [{"name", "type", "help", "samples": [{"labels", "value"}]}]. */
+    TG_METRICS_JSON = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_metrics_format tg_metrics_format;
+#else
+typedef int32_t tg_metrics_format;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A page of figures, as a scrape reads it: objects are read into it at the call that adds them, and it is written.
+ * Nothing of it stands on a decision's path.
+ *
+ * Thread safety: calls on one page wait for each other.
+ */
+typedef struct tg_metrics tg_metrics;
+
+/** Makes an empty page: one for each scrape. */
+tg_status tg_metrics_new(tg_metrics **metrics);
+
+/** Frees a page; NULL is fine. */
+void tg_metrics_free(tg_metrics *metrics);
+
+/**
+ * Reads all objects of an arena, with the counts of all its processes, the dead included: any worker's page is the
+ * whole host's. Those that were read already are left out, so is one whose record is damaged.
+ */
+tg_status tg_metrics_add_arena(const tg_metrics *metrics, const tg_arena *arena);
+
+/**
+ * Reads a bucket that lives in memory of its own, under the label name.
+ *
+ * Errors: TG_CONFLICT (another bucket has the name), TG_SYNTAX (an empty one), TG_UTF8.
+ */
+tg_status tg_metrics_add_bucket(const tg_metrics *metrics, const char *name, const tg_bucket *bucket);
+
+/** As tg_metrics_add_bucket(). */
+tg_status tg_metrics_add_limiter(const tg_metrics *metrics, const char *name, const tg_limiter *limiter);
+
+/** As tg_metrics_add_bucket(). */
+tg_status tg_metrics_add_concurrency(const tg_metrics *metrics, const char *name, const tg_concurrency *concurrency);
+
+/** As tg_metrics_add_bucket(). */
+tg_status tg_metrics_add_breaker(const tg_metrics *metrics, const char *name, const tg_breaker *breaker);
+
+/** As tg_metrics_add_bucket(). Its breakers are counted by their states. */
+tg_status tg_metrics_add_registry(const tg_metrics *metrics, const char *name, const tg_registry *registry);
+
+/** As tg_metrics_add_bucket(). */
+tg_status tg_metrics_add_retry_budget(const tg_metrics *metrics, const char *name, const tg_retry_budget *budget);
+
+/** As tg_metrics_add_bucket(). */
+tg_status tg_metrics_add_throttle(const tg_metrics *metrics, const char *name, const tg_throttle *throttle);
+
+/** As tg_metrics_add_bucket(). */
+tg_status tg_metrics_add_shedder(const tg_metrics *metrics, const char *name, const tg_shedder *shedder);
+
+/** As tg_metrics_add_bucket(). */
+tg_status tg_metrics_add_queue(const tg_metrics *metrics, const char *name, const tg_queue *queue);
+
+/** As tg_metrics_add_bucket(). What it counts is this process's. */
+tg_status tg_metrics_add_gate(const tg_metrics *metrics, const char *name, const tg_gate *gate);
+
+/**
+ * Writes the page and a NUL into the size bytes of buffer. format is one of tg_metrics_format; *length (may be NULL):
+ * without the NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_UNKNOWN_VALUE (format); TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_metrics_render(const tg_metrics *metrics, int32_t format, char *buffer, size_t size, size_t *length);
 
 /* ==================================================================================================================
  * 16. Policies

@@ -21,6 +21,7 @@ const { watchOver } = require('./forgotten.cjs');
 const { AccessList, listPlace } = require('./http.cjs');
 const { asKey } = require('./key.cjs');
 const { LimitSet, setKeys, setPlace } = require('./limit_set.cjs');
+const { measured } = require('./measured.cjs');
 const { outcomeOf } = require('./outcome.cjs');
 const { complain } = require('./promise.cjs');
 const { BoundedQueue, queuePlace } = require('./queue.cjs');
@@ -528,6 +529,8 @@ for (const [symbol, dispose] of [
 }
 
 shown(Gate, (gate) => ({ name: gate.name, ...gate.stats() }));
+
+measured(Gate, 'gate', (self) => select(self, 'add'));
 
 module.exports = {
   Admission,

@@ -45,6 +45,12 @@ pub(crate) struct Handle {
     held: RefCell<Held>,
 }
 
+impl Handle {
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
 /// What admitted calls hold, by number.
 #[derive(Default)]
 struct Held {

@@ -109,6 +109,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         "retryBudget": budgets, |it: &RetryBudget| it;
         "throttle": throttles, |it: &ClientThrottle| it;
         "shedder": shedders, |it: &Arc<LoadShedder>| &**it;
+        "gate": gates, gate::Handle::gate;
     }
 
     let probe = Kind::new(env, exports, "probe", Rc::new(Table::<()>::new()), io)?;

@@ -29,7 +29,7 @@ use tidegate_core::{Gate, GateConfig};
 /// call takes nothing of any of them, an admitted one is charged once.
 #[derive(Debug)]
 pub struct tg_gate {
-    gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate>,
     /// Of the parts, as C reads them.
     names: Vec<(Part, CString)>,
 }

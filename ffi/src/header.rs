@@ -281,12 +281,12 @@ const SECTIONS: [(&str, &str, &[&str]); 16] = [
             "tg_classify",
         ],
     ),
-    ("Metrics", "What objects count, as Prometheus reads it.", &["tg_metrics"]),
     (
         "Gates",
         "All of the above as one decision: what one part refuses takes nothing of the others.",
         &["tg_gate", "tg_admission"],
     ),
+    ("Metrics", "What objects count, as Prometheus reads it.", &["tg_metrics"]),
     ("Policies", "All of the above in one TOML file, for all languages.", &["tg_policy"]),
 ];
 

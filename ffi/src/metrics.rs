@@ -8,6 +8,7 @@ use crate::breaker::registry::tg_registry;
 use crate::breaker::tg_breaker;
 use crate::bucket::tg_bucket;
 use crate::concurrency::tg_concurrency;
+use crate::gate::tg_gate;
 use crate::handle::{Handle, In, Out};
 use crate::limiter::tg_limiter;
 use crate::panic::guard_system;
@@ -165,6 +166,12 @@ pub extern "C" fn tg_metrics_add_shedder(
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_metrics_add_queue(metrics: In<tg_metrics>, name: In<c_char>, queue: In<tg_queue>) -> tg_status {
     guard_system(|| add(&metrics, &name, &*queue.get("queue")?.0))
+}
+
+/// As tg_metrics_add_bucket(). What it counts is this process's.
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_metrics_add_gate(metrics: In<tg_metrics>, name: In<c_char>, gate: In<tg_gate>) -> tg_status {
+    guard_system(|| add(&metrics, &name, &*gate.get("gate")?.gate))
 }
 
 /// Writes the page and a NUL into the size bytes of buffer. format is one of tg_metrics_format; *length (may be NULL):

@@ -44,12 +44,22 @@ static void a_page_tells_of_each_object(void) {
     CHECK_EQ(tg_metrics_add_bucket(metrics, "everyone", bucket), TG_OK);
     CHECK_EQ(tg_metrics_add_breaker(metrics, "payment", breaker), TG_OK);
     CHECK_EQ(tg_metrics_add_queue(metrics, "orders", queue), TG_OK);
+    tg_gate_config gate_config = TG_GATE_CONFIG_INIT;
+    gate_config.name = "orders";
+    tg_gate *gate = NULL;
+    CHECK_EQ(tg_gate_new(&gate_config, &gate), TG_OK);
+    tg_gate_request request = TG_GATE_REQUEST_INIT;
+    tg_admission admission = TG_ADMISSION_INIT;
+    request.deadline_ns = 0;
+    CHECK_EQ(tg_gate_admit(gate, &request, &admission), TG_LATE);
+    CHECK_EQ(tg_metrics_add_gate(metrics, "orders", gate), TG_OK);
     CHECK_ERROR(tg_metrics_add_bucket(metrics, "everyone", bucket), TG_CONFLICT, "name");
     char *page = written(metrics, TG_METRICS_PROMETHEUS);
     const char *denied = "tidegate_decisions_total{scope=\"process\",kind=\"token_bucket\",name=\"everyone\","
                          "decision=\"denied\"} 1\n";
     CHECK(strstr(page, denied) != NULL);
     CHECK(strstr(page, "tidegate_breaker_state{scope=\"process\",name=\"payment\",state=\"closed\"} 1\n") != NULL);
+    CHECK(strstr(page, "tidegate_gate_denied_total{scope=\"process\",name=\"orders\",part=\"deadline\"} 1\n") != NULL);
     CHECK(strstr(page, "tidegate_queue_capacity{scope=\"process\",queue=\"orders\"} 4\n") != NULL);
     free(page);
     page = written(metrics, TG_METRICS_OPENMETRICS);
@@ -60,6 +70,7 @@ static void a_page_tells_of_each_object(void) {
     CHECK(page[0] == '[' && page[strlen(page) - 1] == ']');
     free(page);
     tg_metrics_free(metrics);
+    tg_gate_free(gate);
     tg_queue_free(queue);
     tg_breaker_free(breaker);
     tg_bucket_free(bucket);

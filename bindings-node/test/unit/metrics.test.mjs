@@ -16,6 +16,7 @@ import {
   CircuitBreaker,
   ClientThrottle,
   ConcurrencyLimiter,
+  Gate,
   LimitSet,
   LoadShedder,
   Metrics,
@@ -36,7 +37,10 @@ function everything() {
   breaker.forceOpen();
   const queue = new BoundedQueue({ capacity: 2 });
   queue.tryPush(1);
+  const gate = new Gate('orders');
+  assert.deepEqual([gate.admit().finish(), gate.admit({ deadlineMs: 0 }).allowed], [true, false]);
   return new Metrics()
+    .add(gate)
     .add(bucket, { name: 'everyone' })
     .add(new RateLimiter({ rate: '1/hour' }), { name: 'client' })
     .add(new ConcurrencyLimiter({ limit: 2 }), { name: 'database' })
@@ -62,6 +66,8 @@ describe('Metrics', () => {
     const decided = { scope: 'process', kind: 'token_bucket', name: 'everyone' };
     assert.equal(value(metrics, 'tidegate_decisions', { ...decided, decision: 'admitted' }), 1);
     assert.equal(value(metrics, 'tidegate_decisions', { ...decided, decision: 'denied' }), 1);
+    assert.equal(value(metrics, 'tidegate_decisions', { kind: 'gate', name: 'orders', decision: 'admitted' }), 1);
+    assert.equal(value(metrics, 'tidegate_gate_denied', { name: 'orders', part: 'deadline' }), 1);
     assert.equal(value(metrics, 'tidegate_breaker_state', { name: 'payment', state: 'forced_open' }), 1);
     assert.equal(value(metrics, 'tidegate_queue_depth', { queue: 'a "quoted" \\ name\n' }), 1);
     assert.equal(value(metrics, 'tidegate_pressure', { name: 'main', signal: 'loop_lag' }), 0);
