@@ -238,6 +238,33 @@ def test_what_a_middleware_admitted_is_the_route_s() -> None:
         admission({"type": "http"})
 
 
+def test_a_request_belongs_to_a_partition() -> None:
+    database = ConcurrencyLimiter(2, partitions={"live": 0.5, "batch": 0.5})
+    gate = Gate("orders", concurrency={"database": database})
+    held = [database.acquire(partition="batch"), database.acquire(partition="batch")]
+    assert database.try_acquire("live") is None
+    held.pop().release()
+    by_route = TidegateMiddleware(plain, gate=gate, partition={"GET /live": "live", "* /jobs/*": "batch"})
+    by_header = TidegateMiddleware(plain, gate=gate, partition=header("x-partition"))
+    for guarded, asked, status in (
+        (by_route, {"path": "/jobs/7"}, 503),
+        (by_route, {"path": "/live"}, 200),
+        (by_header, {"headers": [(b"x-partition", b"batch")]}, 503),
+        (by_header, {"headers": [(b"x-partition", b"live")]}, 200),
+        (TidegateMiddleware(plain, gate=gate, partition="live"), {}, 200),
+    ):
+        assert call(guarded, **asked)[0]["status"] == status, asked
+    for wrong, error, text in (
+        ("urgent", ConfigError, '"urgent" is none of "live", "batch"'),
+        ({"GET /": "urgent"}, ConfigError, '"urgent" is none of'),
+        ({"GET /": 7}, TypeError, "expected the name of a partition"),
+    ):
+        with pytest.raises(error, match=f"^partition.*: {text}"):
+            TidegateMiddleware(plain, gate=gate, partition=wrong)
+    with pytest.raises(ConfigError, match="^partition: it is one of a concurrency limiter"):
+        TidegateMiddleware(plain, gate=Gate("orders"), partition="live")
+
+
 def test_a_leaky_bucket_s_turn_is_waited_for(clock: ManualClock) -> None:
     gate = Gate("orders", limits={"all": RateLimiter("1/s", queue=2, algorithm="leaky_bucket", clock=clock)})
     guarded = TidegateMiddleware(plain, gate=gate, key=lambda scope: "all")

@@ -338,6 +338,10 @@ def test_who_passes_unasked() -> None:
         ):
             assert passes.read() == b"ok"
         assert Call(guarded, path="/healthz").status == "503 Service Unavailable"
+        # Another path to some routers.
+        for field in ("RAW_URI", "REQUEST_URI"):
+            disguised = Call(TidegateMiddleware(plain, gate=parts.gate), path="/healthz", **{field: "/%68ealthz?a=%20"})
+            assert disguised.status == "503 Service Unavailable"
 
 
 def test_key_functions_of_asgi_serve_here() -> None:

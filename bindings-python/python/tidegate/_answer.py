@@ -88,6 +88,11 @@ def encoded(said: Any, name: str = "on_refused", kind: str = "an ASGI response")
         ) from error
 
 
+def texts(headers: HeaderList) -> list[tuple[str, str]]:
+    """Fields as WSGI has them."""
+    return [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers]
+
+
 async def _with(application: Any, told: HeaderList, scope: Scope, receive: Receive, send: Send) -> None:
     """Somebody's own answer, with what the client is told beside it unless it says so itself."""
 

@@ -14,6 +14,7 @@ from ._functions import flag, function, optional
 from ._gate import outcome_of
 from ._guard import Cost, Keys, OnRefused, Refusal, check_burst, cost_of, key_of, keys_option
 from ._limit import check_cost
+from ._partition import PartitionOf, partition_of, partition_option
 from ._routes import ByRoute
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._tidegate import Gate, outcome_of_status
@@ -22,7 +23,7 @@ from .headers import HeaderList, Policies, Problem
 from .keys import ClientIP, client_ip
 
 if TYPE_CHECKING:
-    from ._tidegate import Admission, _GateOutcome
+    from ._tidegate import Admission, ConcurrencyLimiter, _GateOutcome
 
 __all__ = ["DEADLINES", "GateOptions", "Gated", "Refused", "admitted_by", "outcome_raised"]
 
@@ -32,6 +33,7 @@ Dependencies: TypeAlias = (
 )
 CostOf: TypeAlias = Cost | Mapping[str, int]
 Left: TypeAlias = float | timedelta | Deadline | None
+PartitionsOf: TypeAlias = PartitionOf | Mapping[str, str]
 DeadlineOf: TypeAlias = str | Iterable[str] | Callable[[Scope], "Left | Awaitable[Left]"]
 
 # Where a request's scope has its admissions, the outermost gate's first.
@@ -49,6 +51,7 @@ class GateOptions(TypedDict, total=False):
     priority: Priority
     user: UserOf | None
     dependencies: Dependencies
+    partition: PartitionsOf | None
     deadline: DeadlineOf | None
     client: ClientIP
     headers: bool
@@ -78,6 +81,7 @@ class Gated:
         "_deadline",
         "_dependencies",
         "_jitter",
+        "_partition",
         "_keys",
         "_lists",
         "_policies",
@@ -101,6 +105,7 @@ class Gated:
         priority: Priority = "normal",
         user: UserOf | None = None,
         dependencies: Dependencies = (),
+        partition: PartitionsOf | None = None,
         deadline: DeadlineOf | None = DEADLINES,
         client: ClientIP = client_ip,
         headers: bool = True,
@@ -130,6 +135,7 @@ class Gated:
         self._priority = priority_option(priority)
         self._user = optional("user", user)
         self._dependencies = _dependencies(dependencies, gate)
+        self._partition = _partitions(partition, gate.concurrency)
         self._deadline, self._told_by = _deadline(deadline)
         policies = None if limits is None else Policies(limits, legacy=legacy_headers, jitter=jitter)
         self._policies: Policies | None = policies
@@ -161,6 +167,7 @@ class Gated:
             await self._needed(scope, root),
             address=self._client.address(scope) or "" if self._lists else None,
             level=level,
+            partition=await self._partition_of(scope, root) if self._partition is not None else None,
         )
         known = scope.get(ADMISSIONS)
         if known is None:
@@ -216,6 +223,12 @@ class Gated:
         given = dependencies(scope)
         return await given if inspect.isawaitable(given) else given
 
+    async def _partition_of(self, scope: Scope, root: str) -> Any:
+        partition = self._partition
+        if isinstance(partition, ByRoute):
+            return partition.of(scope, None, root)
+        return await partition_of(partition, scope)
+
     def __repr__(self) -> str:
         return f"Gated({self.gate!r})"
 
@@ -261,6 +274,16 @@ def _costs(given: Any, members: Sequence[Any]) -> Any:
             raise TypeError(f"cost[{route!r}]: expected an int, got a function; give one function for all routes")
         check_cost(cost, members, f"cost[{route!r}]")
     return ByRoute("cost", given)
+
+
+def _partitions(given: Any, limiter: ConcurrencyLimiter | None) -> Any:
+    if not isinstance(given, Mapping):
+        return partition_option(given, limiter)
+    for route, name in given.items():
+        if not isinstance(name, str):
+            raise TypeError(f"partition[{route!r}]: expected the name of a partition, got {type(name).__name__}")
+        partition_option(name, limiter)
+    return ByRoute("partition", given)
 
 
 def _dependencies(given: Any, gate: Gate) -> Any:

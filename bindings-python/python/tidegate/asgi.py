@@ -28,6 +28,7 @@ from ._gated import (
     DeadlineOf,
     Dependencies,
     Gated,
+    PartitionsOf,
     Refused,
     admitted_by,
     not_asked,
@@ -36,7 +37,7 @@ from ._gated import (
 from ._guard import Condition, Fastest, Guard, Keys, OnRefused, Refusal, holds
 from ._log import log
 from ._outcome import Answer
-from ._partition import PartitionOf, partition_of, partition_option
+from ._partition import partition_of, partition_option
 from ._routes import is_disguised
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._tidegate import (
@@ -141,7 +142,7 @@ class TidegateMiddleware:
             vain for its ``max_wait`` gets the answer of an overload. WebSockets hold none. An adaptive one judges by
             the status of the answer: 503 and 504 are drops; other 5xx, 429 and a client that has gone say nothing.
         partition: where among the partitions of ``concurrency`` a request belongs: the name of one, or a function of
-            the scope, sync or async, that gives one, or None for none.
+            the scope, sync or async, that gives one, or None for none; of a gate's limit by route as well.
         gate: a Gate, which decides all as one, in place of ``limit``, ``rules``, ``shedder``, ``queue``,
             ``concurrency``, ``allow`` and ``deny`` and what belongs to these; ``refund_on`` and ``dry_run`` are its
             own. 403 of its access list, 504 of a deadline, 429 of a limit, else 503, with the part's name in the
@@ -226,7 +227,7 @@ class TidegateMiddleware:
         user: UserOf | None = None,
         queue: Overload | None = None,
         concurrency: ConcurrencyLimiter | None = None,
-        partition: PartitionOf | None = None,
+        partition: PartitionsOf | None = None,
         gate: Gate | None = None,
         dependencies: Dependencies = (),
         deadline: DeadlineOf | None = DEADLINES,
@@ -257,7 +258,7 @@ class TidegateMiddleware:
         if gate is not None:
             parts = {
                 "limit": limit, "rules": rules, "shedder": shedder, "queue": queue, "concurrency": concurrency,
-                "partition": partition, "allow": allow, "deny": deny, "refund_on": refund_on, "dry_run": dry_run,
+                "allow": allow, "deny": deny, "refund_on": refund_on, "dry_run": dry_run,
                 "burst": burst, "fastest": fastest, "name": name, "scope": scope, "on_conflict": on_conflict,
                 "overload_status": overload_status != 503,
             }  # fmt: skip
@@ -334,7 +335,7 @@ class TidegateMiddleware:
         self._priority = priority_option(priority)
         self._user = optional("user", user)
         self._concurrency = concurrency
-        self._partition = partition_option(partition, concurrency)
+        self._partition = partition_option(partition, concurrency) if gate is None else None
         for rule, _ in self._rules:
             if rule.concurrency is None:
                 partition_option(rule.partition, concurrency)
@@ -349,8 +350,9 @@ class TidegateMiddleware:
         self._denied = Problem.denied()
         self._overloaded = Problem.overloaded(overload_status)
         self._at_body = outcome_at_option(outcome_at)
-        asked: dict[str, Any] = {"key": key, "cost": cost, "dependencies": dependencies, "deadline": deadline}
-        self._gated = None if gate is None else Gated(gate, priority=priority, user=user, **asked, **told)
+        asked: dict[str, Any] = {"key": key, "cost": cost, "priority": priority, "user": user, "partition": partition}
+        more: dict[str, Any] = {"dependencies": dependencies, "deadline": deadline, **told}
+        self._gated = None if gate is None else Gated(gate, **asked, **more)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""

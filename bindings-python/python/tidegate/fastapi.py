@@ -417,8 +417,8 @@ def admitted(gate: Gate | str, /, **options: Unpack[GateOptions]) -> AdmissionDe
 
     Args:
         gate: a Gate, or its name.
-        options: for a Gate: ``key``, ``cost``, ``priority``, ``user``, ``dependencies``, ``deadline``, ``client``,
-            ``headers``, ``legacy_headers``, ``jitter``, ``on_refused`` as TidegateMiddleware has them.
+        options: for a Gate: ``key``, ``cost``, ``priority``, ``user``, ``dependencies``, ``partition``, ``deadline``,
+            ``client``, ``headers``, ``legacy_headers``, ``jitter``, ``on_refused`` as TidegateMiddleware has them.
 
     Refusals are answered by ``install_exception_handlers(app)``.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, request
 
-from ._answer import encoded
+from ._answer import encoded, texts
 from ._refusals import REFUSALS, Answers, handles, longest
 from ._retryable import EXCEPTION_GROUP, members
 
@@ -38,7 +38,7 @@ def install_error_handlers(app: Flask, *, overload_status: int = 503) -> None:
         said, headers = getattr(error, "answer", None), [*problem.headers(retry_after), *getattr(error, "extra", [])]
         if callable(said):
             answer = app.response_class.force_type(said, request.environ)
-            for name, value in _texts(headers[2:]):
+            for name, value in texts(headers[2:]):
                 answer.headers.setdefault(name, value)
             return answer
         body = problem.body
@@ -46,7 +46,7 @@ def install_error_handlers(app: Flask, *, overload_status: int = 503) -> None:
             content, body = encoded(said, kind="a WSGI application")
             headers[0] = (b"content-type", content)
         # The length is Flask's to say.
-        return app.response_class(body, problem.status, _texts([headers[0], *headers[2:]]))
+        return app.response_class(body, problem.status, texts([headers[0], *headers[2:]]))
 
     def on_group(group: Exception) -> Any:
         refusal = longest(members(group))
@@ -60,7 +60,3 @@ def install_error_handlers(app: Flask, *, overload_status: int = 503) -> None:
             app.register_error_handler(refusal, on_refusal)
     if EXCEPTION_GROUP is not None and EXCEPTION_GROUP not in known:
         app.register_error_handler(EXCEPTION_GROUP, on_group)
-
-
-def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers]

@@ -14,12 +14,12 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, MutableMapp
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from ._answer import encoded
+from ._answer import encoded, texts
 from ._functions import called, known_options, optional
 from ._gate import outcome_of
 from ._gated import ADMISSIONS, GateOptions, Gated, Refused, admitted_by, not_asked, outcome_at_option
 from ._guard import Condition, holds
-from ._routes import Paths
+from ._routes import Paths, is_disguised
 from ._tidegate import Admission, Gate, outcome_of_status
 from ._time import sleep
 from .headers import HeaderList
@@ -49,8 +49,9 @@ class TidegateMiddleware:
         skip: a function that gives a bool: what is True passes uncounted.
         outcome_at: when the permit comes back, by the status of the answer: at the end of its "body", which is the
             server's ``close()``, or at its "headers", as soon as the application has returned.
-        options: ``key``, ``cost``, ``priority``, ``user``, ``dependencies``, ``deadline``, ``client``, ``headers``,
-            ``legacy_headers``, ``jitter`` and ``on_refused`` as ``tidegate.asgi.TidegateMiddleware`` has them.
+        options: ``key``, ``cost``, ``priority``, ``user``, ``dependencies``, ``partition``, ``deadline``, ``client``,
+            ``headers``, ``legacy_headers``, ``jitter`` and ``on_refused`` as ``tidegate.asgi.TidegateMiddleware`` has
+            them.
 
     Functions take a scope as ASGI has it, so that those of ``tidegate.keys`` serve here too; its ``"environ"`` is the
     request's. They are plain ones: there is no event loop to wait on. ``on_refused`` may give a WSGI
@@ -89,7 +90,7 @@ class TidegateMiddleware:
         gated = self._gated
         if (
             scope["method"] == "OPTIONS"
-            or self._exempt.match(scope)
+            or (self._exempt.match(scope) and not is_disguised(scope))
             or admitted_by(scope, gated.gate) is not None
             or (self._skip is not None and _at_once(holds("skip", self._skip, scope)))
         ):
@@ -151,6 +152,8 @@ def _scope_of(environ: Environ) -> dict[str, Any]:
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "path": root + path,
         "root_path": root,
+        # As gunicorn and others have it; no part of PEP 3333.
+        "raw_path": (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace"),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1", "replace"),
         "headers": headers,
         "client": (peer, int(port) if port.isdecimal() else 0) if peer else None,
@@ -190,7 +193,7 @@ class _Answer:
         number = status[:3]
         # What is no status is the server's to refuse.
         self.status = int(number) if number.isdecimal() else 0
-        return self._start(status, [*headers, *_texts(self._fields)], *error)
+        return self._start(status, [*headers, *texts(self._fields)], *error)
 
 
 class _Body:
@@ -248,11 +251,11 @@ def _refuse(environ: Environ, start_response: Start, refused: Refused, said: Any
     problem, body = refused.problem, refused.problem.body
     headers = [*problem.headers(refused.retry_after), *refused.fields]
     if callable(said):
-        return _with(said, _texts(headers[2:]), environ, start_response)
+        return _with(said, texts(headers[2:]), environ, start_response)
     if said is not None:
         content, body = encoded(said, kind="a WSGI application")
         headers = [(b"content-type", content), (b"content-length", b"%d" % len(body)), *headers[2:]]
-    start_response(f"{problem.status} {HTTPStatus(problem.status).phrase}", _texts(headers))
+    start_response(f"{problem.status} {HTTPStatus(problem.status).phrase}", texts(headers))
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
 
@@ -265,7 +268,3 @@ def _with(application: Any, told: Headers, environ: Environ, start_response: Sta
 
     answer: Iterable[bytes] = application(environ, start_told)
     return answer
-
-
-def _texts(headers: HeaderList) -> Headers:
-    return [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers]
