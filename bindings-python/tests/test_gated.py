@@ -263,6 +263,7 @@ def test_a_request_belongs_to_a_partition() -> None:
             TidegateMiddleware(plain, gate=gate, partition=wrong)
     with pytest.raises(ConfigError, match="^partition: it is one of a concurrency limiter"):
         TidegateMiddleware(plain, gate=Gate("orders"), partition="live")
+    held.pop().release()
 
 
 def test_a_leaky_bucket_s_turn_is_waited_for(clock: ManualClock) -> None:
