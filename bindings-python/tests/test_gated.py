@@ -30,6 +30,7 @@ from tidegate import (
     Deadline,
     Gate,
     ManualClock,
+    Policy,
     RateLimiter,
     TokenBucket,
 )
@@ -236,6 +237,29 @@ def test_what_a_middleware_admitted_is_the_route_s() -> None:
     assert found == ["innerouterinner"]
     with pytest.raises(LookupError, match="no gate was asked for this request"):
         admission({"type": "http"})
+
+
+def test_a_policy_s_gate_counts_by_the_keys_of_its_file() -> None:
+    policy = Policy.parse("""
+        version = 1
+        [limits]
+        client = { rate = "3/hour", key = "first_of(user, header:x-api-key, client_ip)" }
+        path = { rate = "9/hour", key = "route" }
+        everyone = { rate = "100/hour" }
+        [gates.orders]
+        use = { limits = ["client", "path", "everyone"] }
+    """)
+    guarded = TidegateMiddleware(plain, gate=policy.gate("orders"))
+    start, _ = call(guarded, "/a", headers=[(b"x-api-key", b"ann")])
+    assert headers(start)["ratelimit"].startswith('"client";r=2') and '"path";r=8' in headers(start)["ratelimit"]
+    start, _ = call(guarded, "/a", client=("198.51.100.1", 5))
+    assert headers(start)["ratelimit"].startswith('"client";r=2') and '"path";r=7' in headers(start)["ratelimit"]
+    client, route = policy.limit("client"), policy.limit("path")
+    assert isinstance(client, RateLimiter) and isinstance(route, RateLimiter)
+    assert [client.peek(key).remaining for key in ("ann", "198.51.100.1")] == [2, 2] and route.peek("/a").remaining == 7
+    own = TidegateMiddleware(plain, gate=policy.gate("orders"), key=lambda scope: "one")
+    call(own, "/a")
+    assert client.peek("one").remaining == 2
 
 
 def test_a_request_belongs_to_a_partition() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from ._deadline import Deadline
 from ._fallback import Fallback
@@ -23,6 +24,9 @@ from .errors import (
 
 if TYPE_CHECKING:
     from ._tidegate import Admission, Gate, _GateOutcome
+
+# What the limits of a policy's gate count by, as its file writes it, by their names.
+WRITTEN_KEYS: WeakKeyDictionary[Gate, Mapping[str, str]] = WeakKeyDictionary()
 
 _ERRORS: dict[str, type[Any]] = {
     "access": AccessDeniedError,

@@ -11,7 +11,7 @@ from . import _notices
 from ._classify import answer_of, is_answered
 from ._deadline import Deadline, check_name
 from ._functions import flag, function, optional
-from ._gate import outcome_of
+from ._gate import WRITTEN_KEYS, outcome_of
 from ._guard import Cost, Keys, OnRefused, Refusal, check_burst, cost_of, key_of, keys_option
 from ._limit import check_cost
 from ._partition import PartitionOf, partition_of, partition_option
@@ -20,7 +20,7 @@ from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._tidegate import Gate, outcome_of_status
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem
-from .keys import ClientIP, client_ip
+from .keys import ClientIP, client_ip, written
 
 if TYPE_CHECKING:
     from ._tidegate import Admission, ConcurrencyLimiter, _GateOutcome
@@ -126,6 +126,8 @@ class Gated:
         self._lists, self._shedder = gate.access is not None, gate.shedder
         # By which a leaky bucket's delay is waited for.
         self.clock = None if gate.limits is None else gate.limits.clock
+        if key is None and gate in WRITTEN_KEYS:
+            key = {name: written(text, client) for name, text in WRITTEN_KEYS[gate].items()} or None
         self._keys = None if limits is None else keys_option(key, limits, client)
         _notices.forwarded(self._keys or ())
         members = () if limits is None else tuple(limits.limits.items())

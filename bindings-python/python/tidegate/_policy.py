@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._gate import WRITTEN_KEYS
 from ._shed import Signal
 from ._tidegate import (
     AccessList,
@@ -177,7 +178,7 @@ class Policy:
         parts, access = given.pop("use", {}), given.pop("access", None)
         limits = {it: self.limit(it) for it in parts.get("limits", ())}
         concurrency, shedder, queue = (parts.get(part) for part in ("concurrency", "shedder", "queue"))
-        return Gate(
+        gate = Gate(
             name,
             limits=LimitSet(limits) if limits else None,
             concurrency=None if concurrency is None else {concurrency: self.concurrency(concurrency)},
@@ -187,6 +188,10 @@ class Policy:
             access=access and AccessList(access.get("allow", ()), access.get("deny", ())),
             **given,
         )
+        # For a middleware, which finds the keys of its requests.
+        settings = self._settings["limits"] if limits else {}
+        WRITTEN_KEYS[gate] = {it: settings[it]["key"] for it in limits if settings[it].get("key") is not None}
+        return gate
 
 
 def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:

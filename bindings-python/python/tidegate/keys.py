@@ -299,6 +299,15 @@ def _bytes(key: Key | None) -> bytes:
     return key if isinstance(key, bytes) else (key or "").encode("utf-8", "surrogatepass")
 
 
+def written(text: str, client: KeyFunction) -> KeyFunction:
+    """A key as a policy file writes it: ``client_ip``, ``user``, ``route``, ``header:NAME``, or ``first_of(…, …)``."""
+    if text.startswith("first_of("):
+        return first_of(*(written(one.strip(), client) for one in text[len("first_of(") : -1].split(",")))
+    if text.startswith("header:"):
+        return header(text.removeprefix("header:"))
+    return {"client_ip": client, "user": user, "route": path}[text]
+
+
 async def resolve(function: KeyFunction, scope: Scope) -> Key | None:
     """What a key function says, awaited if need be."""
     return await settled(function(scope))
