@@ -29,6 +29,9 @@ pub(crate) struct Call {
 /// The most keys of one call, and an address before them.
 const KEYS: usize = 17;
 
+/// As many as most calls bring along.
+const FEW: usize = 2;
+
 /// The most lists that a call takes.
 const LISTS: usize = 2;
 
@@ -56,16 +59,33 @@ impl Call {
     }
 
     /// Runs `f` on the keys that are the call's arguments, at most [`KEYS`].
+    #[inline]
     pub(crate) fn with_keys<R>(self, f: impl FnOnce(&[&[u8]]) -> Result<R, Failure>) -> Result<R, Failure> {
+        let (values, count) = self.arguments::<FEW>()?;
+        if count <= FEW { self.read_keys::<FEW, R>(&values[..count], f) } else { self.with_many_keys(f) }
+    }
+
+    /// Room for all of them is more than the rest of the call costs.
+    #[cold]
+    #[inline(never)]
+    fn with_many_keys<R>(self, f: impl FnOnce(&[&[u8]]) -> Result<R, Failure>) -> Result<R, Failure> {
         let (values, count) = self.arguments::<KEYS>()?;
-        let mut keys = [const { Key::EMPTY }; KEYS];
-        let mut bytes: [&[u8]; KEYS] = [&[]; KEYS];
-        let count = count.min(KEYS);
-        for ((key, value), bytes) in keys.iter_mut().zip(&values[..count]).zip(&mut bytes) {
+        self.read_keys::<KEYS, R>(&values[..count.min(KEYS)], f)
+    }
+
+    #[inline]
+    fn read_keys<const N: usize, R>(
+        self,
+        values: &[sys::napi_value],
+        f: impl FnOnce(&[&[u8]]) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let mut keys = [const { Key::EMPTY }; N];
+        let mut bytes: [&[u8]; N] = [&[]; N];
+        for ((key, value), bytes) in keys.iter_mut().zip(values).zip(&mut bytes) {
             key.read(self.env, *value)?;
             *bytes = key.bytes();
         }
-        f(&bytes[..count])
+        f(&bytes[..values.len()])
     }
 
     /// The call's second argument as text; `None` unless it is a string. Lone surrogates become U+FFFD.
