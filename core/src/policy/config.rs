@@ -283,6 +283,10 @@ impl Names {
 
     /// Says that a section does not have the name that stands under a key.
     pub(super) fn tell(&self, section: &Section<'_, '_>, key: &str, of: &str, name: &str) {
+        if section.report.is_full() {
+            // Only counted.
+            return section.wrong(key, "", None);
+        }
         let known = || self.0.get(of).into_iter().flatten().map(String::as_str);
         let message = match known().next() {
             None => format!("{name:?} is none; there is no [{of}] in the file"),

@@ -38,7 +38,12 @@ impl<'t> Report<'t> {
 
     /// What was meant by a name that is none; nothing where nobody is told any more.
     pub(super) fn near<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-        if self.count.get() < MOST_PROBLEMS { nearest(name, known) } else { None }
+        if self.is_full() { None } else { nearest(name, known) }
+    }
+
+    /// Whether what comes now is only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.count.get() >= MOST_PROBLEMS
     }
 
     /// How many there are.
