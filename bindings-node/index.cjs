@@ -13,6 +13,7 @@ const { BoundedQueue } = require('./lib/queue.cjs');
 const { ConcurrencyLimiter, ConcurrencyPermit } = require('./lib/concurrency.cjs');
 const { RetryBudget, RetryPolicy } = require('./lib/retry.cjs');
 const { ClientThrottle } = require('./lib/throttle.cjs');
+const { ClusterLimit } = require('./lib/cluster.cjs');
 const { LoadShedder } = require('./lib/shed.cjs');
 const { Admission, Gate } = require('./lib/gate.cjs');
 const { Deadline } = require('./lib/deadline.cjs');
@@ -63,6 +64,7 @@ module.exports = {
   RetryPolicy,
   RetryBudget,
   ClientThrottle,
+  ClusterLimit,
   LoadShedder,
   Gate,
   Admission,

@@ -168,6 +168,97 @@ export class TokenBucket {
   stats(): { admitted: number; denied: number; wouldDeny: number };
 }
 
+export interface ClusterLimitOptions extends Quota, Omit<Place, 'scope' | 'name'> {
+  /** `'cluster:NAME'`, the arena NAME of this machine, or a `HostScope` of it; default: what `TIDEGATE_SCOPE` says. */
+  scope?: ScopeSpec | `cluster:${string}`;
+  /** Which limit of that scope it is; the same name is the same limit, on all machines. */
+  name: string;
+  // <settings cluster_limit>
+  /**
+   * From one question to the store to the next; left out, burst / rate / 4, within 10 to 100 ms (10 ms to 10000 ms).
+   */
+  syncMs?: number;
+  /**
+   * How long a host may spend what it leased without hearing from the store; left out, 5 times sync (20 ms to 600000
+   * ms).
+   */
+  leaseMs?: number;
+  /** How long to wait for the store (1 ms to 10000 ms; default 100 ms). */
+  timeoutMs?: number;
+  /** The most tokens that all hosts hold at once, less than the burst; left out, half of it (1 to 16777215). */
+  maxOutstanding?: number;
+  /**
+   * What a host does when its lease has ended and the store does not answer: deny, or admit its share (default 'deny').
+   */
+  onUnreachable?: 'deny' | 'local';
+  /** An upper bound of how many hosts there are; for on_unreachable "local" alone, which needs it (1 to 4294967295). */
+  hosts?: number;
+  /** How long a host goes on with its share (1 ms to 86400000 ms; default 60000 ms). */
+  fallbackForMs?: number;
+  // </settings>
+  /** `false` admits everything and touches nothing. */
+  enabled?: boolean;
+  /** Decides and counts (`stats().wouldDeny`), but refuses nothing. */
+  dryRun?: boolean;
+}
+
+/** What a `ClusterLimit` decided, and how it goes with the store. */
+export interface ClusterStats {
+  /** Calls admitted, by all processes of this machine. */
+  admitted: number;
+  denied: number;
+  wouldDeny: number;
+  /** Tokens that this machine may spend now. */
+  tokens: number;
+  /** Until they are lost unless the store answers again. */
+  expiresInMs: number;
+  /** Whether an agent leases. */
+  refilled: boolean;
+  /** What the store had left for all machines, by its latest answer. */
+  level: number;
+  /** Tokens granted to this machine. */
+  granted: number;
+  /** Questions to the store. */
+  syncs: number;
+  /** Questions without an answer. */
+  errors: number;
+  /** Questions that ran too late, or when the store's clock had leapt. */
+  late: number;
+  /** Times that the store was another one, or had forgotten. */
+  epochs: number;
+  /** How long the latest answer took. */
+  roundTripMs: number;
+  /** What is wrong, if something is. Never the store's URL. */
+  fault: string | undefined;
+}
+
+/**
+ * A rate that many machines share. This machine's processes and worker threads spend what its agent (`tidegate agent
+ * --store redis://… --arena NAME`) has leased from Redis or Valkey: a decision asks nobody. Over any span of time all
+ * machines admit no more than burst + rate × time, whatever happens to machines, store and network. Without an agent it
+ * denies, and `stats().fault` says so.
+ */
+export class ClusterLimit {
+  constructor(options: ClusterLimitOptions);
+  /** Takes `n` tokens of what is leased, or nothing. */
+  tryAcquire(n?: number): boolean;
+  /**
+   * Takes `n` tokens, or nothing, and tells what this machine has left; `retryAfterMs` is the earliest that the store's
+   * next answer could bring them.
+   */
+  check(n?: number): Decision;
+  /** What `check(1)` would answer; takes nothing. */
+  peek(): Decision;
+  /** `count` tokens per `periodMs`, for all machines. */
+  readonly quota: { count: number; periodMs: number; burst: number };
+  /** The part of the rate that is used where there is demand for all of it, 0 to 1. */
+  readonly utilisation: number;
+  /** What the store knows this machine as. */
+  readonly memberId: string;
+  /** What all processes of this machine decided, and how it goes with the store. Some system calls. */
+  stats(): ClusterStats;
+}
+
 /** Text means its UTF-8 (a lone surrogate U+FFFD). Any length, also empty. */
 export type Key = string | Uint8Array;
 
@@ -1856,6 +1947,7 @@ export type Counted =
   | RetryBudget
   | ClientThrottle
   | LoadShedder
+  | ClusterLimit
   | BoundedQueue<any>
   | Gate;
 

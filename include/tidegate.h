@@ -20,9 +20,9 @@
  *   tg_arena_open() or their like give is the caller's, to be freed with the *_free() of its kind, once; *_free(NULL)
  *   does nothing. An object shares its arena and its clock, a limit set its members, a gate its parts: their handles
  *   may be freed before or after it. What is otherwise says so ("Ownership:").
- * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_breaker, tg_registry, tg_queue,
- *   tg_concurrency, tg_retry_budget, tg_throttle, tg_shedder, tg_client_address, tg_access_list, tg_metrics,
- *   tg_gate, tg_policy.
+ * - Handles are opaque: tg_arena, tg_clock, tg_bucket, tg_limiter, tg_limit_set, tg_cluster_limit, tg_breaker,
+ *   tg_registry, tg_queue, tg_concurrency, tg_retry_budget, tg_throttle, tg_shedder, tg_client_address,
+ *   tg_access_list, tg_metrics, tg_gate, tg_policy.
  * - Structs. Settings and answers begin with size_t struct_size and have an INIT macro: always start from it
  *   (tg_decision d = TG_DECISION_INIT;). They grow only at their end: a program goes on to work with a later library.
  *   struct_size is the size of the struct in some version; a size that ends inside a field is TG_STRUCT_SIZE. Padding
@@ -60,16 +60,17 @@
  *   5. Token buckets
  *   6. Limits per key
  *   7. Several limits at once
- *   8. Circuit breakers
- *   9. Concurrency limits
- *   10. Retries
- *   11. Load shedding
- *   12. Queues
- *   13. HTTP
- *   14. Gates
- *   15. Metrics
- *   16. Policies
- *   17. Layout
+ *   8. Limits of many machines
+ *   9. Circuit breakers
+ *   10. Concurrency limits
+ *   11. Retries
+ *   12. Load shedding
+ *   13. Queues
+ *   14. HTTP
+ *   15. Gates
+ *   16. Metrics
+ *   17. Policies
+ *   18. Layout
  */
 #ifndef TIDEGATE_H
 #define TIDEGATE_H
@@ -1222,7 +1223,163 @@ tg_status tg_limit_set_refund(const tg_limit_set *set, const tg_bytes *keys, siz
 tg_status tg_limit_set_refund_at(const tg_limit_set *set, uint64_t now_ns, const tg_bytes *keys, size_t key_count, uint32_t n);
 
 /* ==================================================================================================================
- * 8. Circuit breakers
+ * 8. Limits of many machines
+ *
+ * One rate for all of them, spent from what an agent of each has leased from a store.
+ * ================================================================================================================== */
+
+/** What a machine does when its lease has ended and the store does not answer. */
+enum tg_on_unreachable
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It denies. */
+    TG_ON_UNREACHABLE_DENY = 0,
+    /** It admits its share, rate / hosts, for fallback_for_ns. */
+    TG_ON_UNREACHABLE_LOCAL = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tg_on_unreachable tg_on_unreachable;
+#else
+typedef int32_t tg_on_unreachable;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A rate that many machines share. The processes of this one spend what its agent (`tidegate agent --store redis://…
+ * --arena NAME`) has leased from Redis or Valkey: a decision asks nobody. Over any span of time all machines admit no
+ * more than burst + rate * time, whatever happens to machines, store and network. Without an agent it denies, and
+ * tg_cluster_limit_fault() says so.
+ */
+typedef struct tg_cluster_limit tg_cluster_limit;
+
+/**
+ * Settings of a cluster limit. Start from TG_CLUSTER_LIMIT_CONFIG_INIT; set arena, name, and rate or count and
+ * period_ns. All but the quota and the mode must be the same on all machines.
+ */
+typedef struct {
+    /** sizeof(tg_cluster_limit_config) */
+    size_t struct_size;
+    /** What all machines together may admit: "400/s", "5 per 15 minutes"; NULL: see count. Borrowed during the call. */
+    const char *rate;
+    /** Tokens ... */
+    uint64_t count;
+    /** ... per this many nanoseconds. 0 both when rate is set. */
+    uint64_t period_ns;
+    /** The most tokens at once, at least 2; TG_BURST_OF_RATE: the count of the rate. */
+    uint64_t burst;
+    /** The arena of this machine, in which its agent finds the limit. Shared. */
+    const tg_arena *arena;
+    /** Which limit it is; the same name is the same limit, on all machines. Borrowed during the call. */
+    const char *name;
+    /** From one question to the store to the next; 0: burst / rate / 4, within 10 to 100 ms. */
+    uint64_t sync_ns;
+    /** How long a machine may spend what it leased without hearing from the store; 0: 5 * sync_ns. */
+    uint64_t lease_ns;
+    /** How long to wait for the store. */
+    uint64_t timeout_ns;
+    /** For TG_ON_UNREACHABLE_LOCAL: how long a machine goes on with its share. */
+    uint64_t fallback_for_ns;
+    /** The most tokens that all machines hold at once; 0: half of the burst. */
+    uint32_t max_outstanding;
+    /** One of tg_on_unreachable. */
+    int32_t on_unreachable;
+    /** For TG_ON_UNREACHABLE_LOCAL: an upper bound of how many machines there are; else 0. */
+    uint32_t hosts;
+    /** One of tg_mode. */
+    int32_t mode;
+    /** One of tg_on_conflict. */
+    int32_t on_conflict;
+    /** 0. */
+    uint32_t reserved;
+} tg_cluster_limit_config;
+
+/** Initial values of tg_cluster_limit_config: its size, and the defaults. */
+#define TG_CLUSTER_LIMIT_CONFIG_INIT \
+    { sizeof(tg_cluster_limit_config), \
+      NULL, UINT64_C(0), UINT64_C(0), UINT64_MAX, NULL, NULL, UINT64_C(0), UINT64_C(0), UINT64_C(100000000), \
+      UINT64_C(60000000000), 0, 0, 0, 0, 0, 0 }
+
+/** A look at a cluster limit. Start from TG_CLUSTER_LIMIT_SNAPSHOT_INIT. */
+typedef struct {
+    /** sizeof(tg_cluster_limit_snapshot) */
+    size_t struct_size;
+    /** Calls admitted, by all processes of this machine. */
+    uint64_t admitted;
+    /** Calls denied. */
+    uint64_t denied;
+    /** Calls that a dry run admitted and would have denied. */
+    uint64_t would_deny;
+    /** Tokens that this machine may spend now. */
+    uint64_t tokens;
+    /** Until they are lost unless the store answers again. */
+    uint64_t expires_in_ns;
+    /** What the store had left for all machines, by its latest answer. */
+    uint64_t level;
+    /** Tokens granted to this machine. */
+    uint64_t granted;
+    /** Questions to the store. */
+    uint64_t syncs;
+    /** Questions without an answer. */
+    uint64_t errors;
+    /** Questions that ran too late, or when the store's clock had leapt. */
+    uint64_t late;
+    /** Times that the store was another one, or had forgotten. */
+    uint64_t epochs;
+    /** How long the latest answer took. */
+    uint64_t round_trip_ns;
+    /** 1 while an agent leases, else 0. */
+    uint64_t refilled;
+} tg_cluster_limit_snapshot;
+
+/** Initial values of tg_cluster_limit_snapshot: its size, and the defaults. */
+#define TG_CLUSTER_LIMIT_SNAPSHOT_INIT \
+    { sizeof(tg_cluster_limit_snapshot), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), \
+      UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0), UINT64_C(0) }
+
+/**
+ * Makes a cluster limit in an arena, or opens the one of that name.
+ *
+ * Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a rate or burst that cannot be had, sync_ns, lease_ns,
+ * timeout_ns, max_outstanding, hosts, fallback_for_ns, reserved); TG_CONFLICT (no arena, an arena without a name,
+ * neither or both of rate and count, hosts without TG_ON_UNREACHABLE_LOCAL or the other way, a lease of less than two
+ * syncs); TG_UNKNOWN_VALUE (on_unreachable, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE,
+ * TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
+ */
+tg_status tg_cluster_limit_new(const tg_cluster_limit_config *config, tg_cluster_limit **limit);
+
+/** Frees a cluster limit; NULL is fine. */
+void tg_cluster_limit_free(tg_cluster_limit *limit);
+
+/** Takes n tokens of what is leased (TG_OK), or nothing (TG_DENIED). */
+tg_status tg_cluster_limit_try_acquire(const tg_cluster_limit *limit, uint32_t n);
+
+/**
+ * Takes n tokens (TG_OK), or nothing (TG_DENIED), and tells what this machine has left. retry_after_ns is the earliest
+ * that the store's next answer could bring them.
+ */
+tg_status tg_cluster_limit_check(const tg_cluster_limit *limit, uint32_t n, tg_decision *decision);
+
+/** Tells what all processes of this machine decided, and how it goes with the store. Some system calls. */
+tg_status tg_cluster_limit_stats(const tg_cluster_limit *limit, tg_cluster_limit_snapshot *snapshot);
+
+/**
+ * Writes what is wrong, and a NUL, into the size bytes of buffer: an empty text where nothing is. Never the store's
+ * URL. *length (may be NULL): without the NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length.
+ * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_cluster_limit_fault(const tg_cluster_limit *limit,
+                                 char *buffer,
+                                 size_t size,
+                                 size_t *length);
+
+/* ==================================================================================================================
+ * 9. Circuit breakers
  *
  * A dependency that fails or crawls: acquire a permit, call, report how it ended.
  * ================================================================================================================== */
@@ -1868,7 +2025,7 @@ tg_status tg_breaker_release(const tg_breaker *breaker, tg_permit permit);
 tg_status tg_breaker_release_at(const tg_breaker *breaker, uint64_t now_ns, tg_permit permit);
 
 /* ==================================================================================================================
- * 9. Concurrency limits
+ * 10. Concurrency limits
  *
  * At most so many calls at once: acquire a permit, call, release it.
  * ================================================================================================================== */
@@ -2306,7 +2463,7 @@ tg_status tg_concurrency_in_use(const tg_concurrency *concurrency, uint32_t *per
 tg_status tg_concurrency_stats(const tg_concurrency *concurrency, tg_concurrency_snapshot *snapshot);
 
 /* ==================================================================================================================
- * 10. Retries
+ * 11. Retries
  *
  * The wait between attempts, how many retries are affordable, and rejecting by chance what the backend refuses.
  * ================================================================================================================== */
@@ -2645,7 +2802,7 @@ tg_status tg_throttle_stats(const tg_throttle *throttle, tg_throttle_snapshot *s
 tg_status tg_throttle_stats_at(const tg_throttle *throttle, uint64_t now_ns, tg_throttle_snapshot *snapshot);
 
 /* ==================================================================================================================
- * 11. Load shedding
+ * 12. Load shedding
  *
  * Too much to do: the less important is refused first.
  * ================================================================================================================== */
@@ -2916,7 +3073,7 @@ tg_status tg_shedder_stats_at(const tg_shedder *shedder, uint64_t now_ns, tg_she
 tg_status tg_shedder_explain(const tg_shedder *shedder, char *buffer, size_t size, size_t *length);
 
 /* ==================================================================================================================
- * 12. Queues
+ * 13. Queues
  *
  * Work that is accepted and not yet done: bounded, with watermarks.
  * ================================================================================================================== */
@@ -3276,7 +3433,7 @@ tg_status tg_queue_drain(const tg_queue *queue, void **item);
 tg_status tg_queue_discard(const tg_queue *queue, void **item);
 
 /* ==================================================================================================================
- * 13. HTTP
+ * 14. HTTP
  *
  * Who a client is behind proxies, who is never limited or always refused, and what a client is told.
  * ================================================================================================================== */
@@ -3580,7 +3737,7 @@ tg_status tg_http_tell(const tg_decision *decision, double jitter, tg_ratelimit_
 uint64_t tg_http_overload_retry_after(uint64_t depth, uint64_t done, uint64_t window_ns, double draw);
 
 /* ==================================================================================================================
- * 14. Gates
+ * 15. Gates
  *
  * All of the above as one decision: what one part refuses takes nothing of the others.
  * ================================================================================================================== */
@@ -3878,7 +4035,7 @@ tg_status tg_gate_explain(const tg_gate *gate,
 tg_status tg_gate_stats(const tg_gate *gate, tg_gate_snapshot *snapshot);
 
 /* ==================================================================================================================
- * 15. Metrics
+ * 16. Metrics
  *
  * What objects count, as Prometheus reads it.
  * ================================================================================================================== */
@@ -3968,7 +4125,7 @@ tg_status tg_metrics_add_gate(const tg_metrics *metrics, const char *name, const
 tg_status tg_metrics_render(const tg_metrics *metrics, int32_t format, char *buffer, size_t size, size_t *length);
 
 /* ==================================================================================================================
- * 16. Policies
+ * 17. Policies
  *
  * All of the above in one TOML file, for all languages.
  * ================================================================================================================== */
@@ -4098,7 +4255,7 @@ tg_status tg_policy_gate(const tg_policy *policy, const char *name, tg_gate **ga
 #endif
 
 /* ==================================================================================================================
- * 17. Layout
+ * 18. Layout
  *
  * Compiles where the compiler lays structs out as the library does.
  * ================================================================================================================== */
@@ -4251,6 +4408,16 @@ TG_ASSERT(offsetof(tg_throttle_snapshot, probability) + sizeof(((tg_throttle_sna
         == sizeof(tg_throttle_snapshot),
     tg_throttle_snapshot_has_no_padding_at_its_end);
 TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_throttle_snapshot) == 72, tg_throttle_snapshot_has_its_size);
+TG_ASSERT(offsetof(tg_cluster_limit_config, struct_size) == 0, tg_cluster_limit_config_starts_with_its_size);
+TG_ASSERT(offsetof(tg_cluster_limit_config, reserved) + sizeof(((tg_cluster_limit_config *)0)->reserved)
+        == sizeof(tg_cluster_limit_config),
+    tg_cluster_limit_config_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_cluster_limit_config) == 112, tg_cluster_limit_config_has_its_size);
+TG_ASSERT(offsetof(tg_cluster_limit_snapshot, struct_size) == 0, tg_cluster_limit_snapshot_starts_with_its_size);
+TG_ASSERT(offsetof(tg_cluster_limit_snapshot, refilled) + sizeof(((tg_cluster_limit_snapshot *)0)->refilled)
+        == sizeof(tg_cluster_limit_snapshot),
+    tg_cluster_limit_snapshot_has_no_padding_at_its_end);
+TG_ASSERT(sizeof(void *) != 8 || sizeof(tg_cluster_limit_snapshot) == 112, tg_cluster_limit_snapshot_has_its_size);
 TG_ASSERT(offsetof(tg_shedder_config, struct_size) == 0, tg_shedder_config_starts_with_its_size);
 TG_ASSERT(offsetof(tg_shedder_config, on_conflict) + sizeof(((tg_shedder_config *)0)->on_conflict)
         == sizeof(tg_shedder_config),

@@ -7,6 +7,7 @@
 mod breaker;
 mod bucket;
 mod clock;
+mod cluster;
 mod command;
 mod concurrency;
 mod convert;
@@ -37,7 +38,7 @@ use raw::{Kind, Reply};
 use std::rc::Rc;
 use std::sync::Arc;
 use table::Table;
-use tidegate::{BoundedQueue, ClientThrottle, LoadShedder, RateLimiter, RetryBudget, TokenBucket};
+use tidegate::{BoundedQueue, ClientThrottle, ClusterLimit, LoadShedder, RateLimiter, RetryBudget, TokenBucket};
 
 /// What `lib/native.cjs` loads: `io`, the operations of each kind, `probe` for the tests and benches, `version`.
 #[napi(module_exports)]
@@ -77,6 +78,8 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
     retry::export_budgets(&kind, Rc::clone(&clocks))?;
     let kind = Kind::new(env, exports, "throttle", Rc::clone(&throttles), io)?;
     retry::export_throttles(&kind, Rc::clone(&clocks))?;
+    let clusters = Rc::new(Table::new());
+    cluster::export(&Kind::new(env, exports, "cluster", Rc::clone(&clusters), io)?, Rc::clone(&clocks))?;
     let shedders = Rc::new(Table::new());
     shed::export(&Kind::new(env, exports, "shedder", Rc::clone(&shedders), io)?, clocks)?;
     let gates = Rc::new(Table::new());
@@ -108,6 +111,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         "concurrency": limits_at_once, concurrency::Handle::limiter;
         "retryBudget": budgets, |it: &RetryBudget| it;
         "throttle": throttles, |it: &ClientThrottle| it;
+        "cluster": clusters, |it: &ClusterLimit| it;
         "shedder": shedders, |it: &Arc<LoadShedder>| &**it;
         "gate": gates, gate::Handle::gate;
     }
@@ -120,7 +124,7 @@ pub fn init(mut exports: Object, env: Env) -> napi::Result<()> {
         .operation("panic", |_, _, _| panic!("asked to"))?
         // For the test that collected instances give their native objects back.
         .operation("alive", move |_, io, _| {
-            let limits = buckets.len() + limiters.len() + tiers.len() + sets.len() + registries.len();
+            let limits = buckets.len() + clusters.len() + limiters.len() + tiers.len() + sets.len() + registries.len();
             let http = clients.len() + lists.len();
             let pressure = queues.len() + limits_at_once.len() + shedders.len() + gates.len();
             let retries = policies.len() + budgets.len() + throttles.len();

@@ -80,6 +80,8 @@ mod _tidegate {
     #[pymodule_export]
     use crate::limit::bucket::{Reservation, TokenBucket};
     #[pymodule_export]
+    use crate::limit::cluster::{ClusterLimit, ClusterStats};
+    #[pymodule_export]
     use crate::limit::decision::Decision;
     #[pymodule_export]
     use crate::limit::keyed::{RateLimiter, Tier};

@@ -6,6 +6,7 @@ use crate::concurrency::ConcurrencyLimiter;
 use crate::errors::{from_core, wrong_type};
 use crate::gate::Gate;
 use crate::limit::bucket::TokenBucket;
+use crate::limit::cluster::ClusterLimit;
 use crate::limit::keyed::RateLimiter;
 use crate::queue::BoundedQueue;
 use crate::retry::budget::RetryBudget;
@@ -69,7 +70,7 @@ fn visit<V: Visit>(object: &Bound<'_, PyAny>, visitor: V) -> PyResult<V::Answer>
         )+};
     }
     visit!(TokenBucket, RateLimiter, CircuitBreaker, ConcurrencyLimiter, LoadShedder);
-    visit!(BreakerRegistry, RetryBudget, ClientThrottle);
+    visit!(BreakerRegistry, RetryBudget, ClientThrottle, ClusterLimit);
     if let Ok(queue) = object.cast::<BoundedQueue>() {
         return Ok(visitor.visit(&*queue.get().core, None));
     }
@@ -77,7 +78,7 @@ fn visit<V: Visit>(object: &Bound<'_, PyAny>, visitor: V) -> PyResult<V::Answer>
         return Ok(visitor.visit(&gate.get().core, None));
     }
     let kinds = "a TokenBucket, RateLimiter, ConcurrencyLimiter, CircuitBreaker, BreakerRegistry, RetryBudget, \
-                 ClientThrottle, LoadShedder, BoundedQueue or Gate";
+                 ClientThrottle, LoadShedder, ClusterLimit, BoundedQueue or Gate";
     Err(wrong_type("object", kinds, object))
 }
 

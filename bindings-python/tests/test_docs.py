@@ -139,6 +139,14 @@ def test_host_scope(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sample("many_keys").users.scope == "host:users"
 
 
+def test_cluster_scope(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_DIR", str(tmp_path / "arenas"))
+    monkeypatch.setenv("TIDEGATE_CAPACITY", "1M")
+    # Nobody leases here: what an agent changes, test_cluster.py shows.
+    with served(sample("one_limit_for_all_machines").app) as url:
+        assert statuses(ask(url, "/")) == [429]
+
+
 def test_concurrency() -> None:
     module = sample("rendering")
     held = [module.renderers.acquire() for _ in range(2)]

@@ -16,6 +16,7 @@ from tidegate import (
     BreakerRegistry,
     CircuitBreaker,
     ClientThrottle,
+    ClusterLimit,
     ConcurrencyLimiter,
     ConfigError,
     LoadShedder,
@@ -45,6 +46,9 @@ def make(object_: str, field: str, name: str, value: Any) -> Any:
     }
     if object_ in plain:
         return plain[object_](**{name: value})
+    if object_ == "cluster_limit":
+        local = {"hosts": {"on_unreachable": "local"}, "fallback_for": {"on_unreachable": "local", "hosts": 2}}
+        return ClusterLimit("2000/s", scope="process:settings", name="it", **local.get(field, {}), **{name: value})
     if object_ == "queue":
         return BoundedQueue(**{"capacity": 10, name: value})
     if object_ == "concurrency":
@@ -87,6 +91,7 @@ def test_signatures_hold_the_defaults() -> None:
         "retry_budget": RetryBudget,
         "throttle": ClientThrottle,
         "shedder": LoadShedder,
+        "cluster_limit": ClusterLimit,
     }
     for case in CASES:
         object_, field, default = case["object"], case["field"], case["default"]

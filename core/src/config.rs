@@ -3,7 +3,7 @@
 pub use crate::setting::{C, Dialect, Field, Kind, NODE, PYTHON, Preset, RUST, Table};
 
 /// All objects.
-pub static TABLES: [&Table; 11] = [
+pub static TABLES: [&Table; 12] = [
     &crate::limit::BUCKET_SETTINGS,
     &crate::limit::LIMITER_SETTINGS,
     &crate::breaker::SETTINGS,
@@ -15,6 +15,7 @@ pub static TABLES: [&Table; 11] = [
     &crate::retry::BUDGET_SETTINGS,
     &crate::throttle::SETTINGS,
     &crate::shed::SETTINGS,
+    &crate::lease::SETTINGS,
 ];
 
 /// The texts that stand for values of the core in every language: `("states", ["closed", "open", …])`.

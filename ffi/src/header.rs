@@ -7,6 +7,7 @@ use crate::breaker::{tg_breaker_config, tg_breaker_snapshot, tg_classified, tg_e
 use crate::bucket::reserve::tg_ticket;
 use crate::bucket::{tg_bucket_config, tg_bucket_snapshot};
 use crate::bytes::tg_bytes;
+use crate::cluster::{tg_cluster_limit_config, tg_cluster_limit_snapshot};
 use crate::concurrency::adaptive::tg_adaptive_config;
 use crate::concurrency::partition::tg_partition_snapshot;
 use crate::concurrency::view::tg_concurrency_snapshot;
@@ -113,7 +114,7 @@ fn in_c<T: InC>() -> Versioned {
     Versioned { name, init, layout }
 }
 
-fn versioned() -> [Versioned; 37] {
+fn versioned() -> [Versioned; 39] {
     [
         in_c::<tg_arena_config>(),
         in_c::<tg_bucket_config>(),
@@ -143,6 +144,8 @@ fn versioned() -> [Versioned; 37] {
         in_c::<tg_retry_budget_snapshot>(),
         in_c::<tg_throttle_config>(),
         in_c::<tg_throttle_snapshot>(),
+        in_c::<tg_cluster_limit_config>(),
+        in_c::<tg_cluster_limit_snapshot>(),
         in_c::<tg_shedder_config>(),
         in_c::<tg_shed_decision>(),
         in_c::<tg_shedder_snapshot>(),
@@ -218,7 +221,7 @@ fn without_pointer_typedefs(header: &str) -> String {
 }
 
 /// The sections: title, a word about it, and how the names begin that stand in it; the longest beginning decides.
-const SECTIONS: [(&str, &str, &[&str]); 16] = [
+const SECTIONS: [(&str, &str, &[&str]); 17] = [
     (
         "Answers",
         "What every call gives back, what its errors say, and which library it is.",
@@ -247,6 +250,11 @@ const SECTIONS: [(&str, &str, &[&str]); 16] = [
         &["tg_limiter", "tg_algorithm", "tg_tier"],
     ),
     ("Several limits at once", "All or nothing: what one of them denies is taken from none.", &["tg_limit_"]),
+    (
+        "Limits of many machines",
+        "One rate for all of them, spent from what an agent of each has leased from a store.",
+        &["tg_cluster_limit", "tg_on_unreachable"],
+    ),
     (
         "Circuit breakers",
         "A dependency that fails or crawls: acquire a permit, call, report how it ended.",

@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod bucket;
 pub mod bytes;
 pub mod clock;
+pub mod cluster;
 pub mod concurrency;
 pub mod decision;
 pub mod gate;

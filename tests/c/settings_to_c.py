@@ -12,21 +12,24 @@ UNSET = {
     "window_calls", "window_duration", "consecutive_failures", "max_cooldown", "max_limit", "block_after", "block_max",
     "warm_up", "warm_up_from", "queue", "probe_failure_rate_threshold", "probes_at_once", "healthy_after", "ramp",
     "deadline", "probe_floor", "max_waiting", "max_latency", "base",
-    "cpu_limit",
+    "cpu_limit", "sync", "lease", "max_outstanding", "hosts",
 }  # fmt: skip
 # Fields of fewer bits than 64.
-LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32, "max_breakers": 32}
+LARGEST = {"window_calls": 32, "consecutive_failures": 32, "min_calls": 32, "attempts": 32, "max_breakers": 32,
+           "max_outstanding": 32, "hosts": 32}  # fmt: skip
 # What JSON has no number for.
 NUMBERS = {"NaN": "NAN", "Infinity": "INFINITY", "-Infinity": "-INFINITY"}
 # What else must be set for a field to be looked at.
 WITH = {
+    "hosts": "config.on_unreachable = TG_ON_UNREACHABLE_LOCAL;",
+    "fallback_for": "config.on_unreachable = TG_ON_UNREACHABLE_LOCAL; config.hosts = 2;",
     "block_": "config.block_after = 3; config.block_within_ns = config.block_duration_ns = 1000;",
     "warm_up": "config.warm_up_ns = 1; config.warm_up_from = 0.5;",
     "period": "config.rate = NULL; config.count = 5;",
 }
 # Settings that C writes in another way: texts, numbers of an enum, 0 and not 0.
 NOT_HERE = {"rate", "fastest", "algorithm", "on_full", "sojourn", "huge_pages", "jitter", "probe"}
-NOT_HERE |= {"order", "discipline"}
+NOT_HERE |= {"order", "discipline", "on_unreachable"}
 BASE = {
     "bucket": 'config.rate = "500/s";',
     "limiter": 'config.rate = "500/s";',
@@ -38,6 +41,7 @@ BASE = {
     "retry": "",
     "retry_budget": "",
     "throttle": "",
+    "cluster_limit": 'config.rate = "2000/s";',
     "shedder": "tg_signal lag = {NULL, 0, 0, TG_SIGNAL_LOOP_LAG, 0}; config.signals = &lag; config.signal_count = 1;",
 }
 
@@ -48,7 +52,8 @@ NOTHING = {"rate": "NULL", "fastest": "NULL", "slow_call_duration": "TG_NEVER", 
 INSTEAD = {"window_calls": "0", "warm_up_from": "0"}
 # Enums by how C writes them.
 ENUMS = {"algorithm": "TG_ALGORITHM_{}", ("adaptive", "algorithm"): "TG_ADAPTIVE_{}", "on_full": "TG_{}",
-         "jitter": "TG_JITTER_{}", "order": "TG_ORDER_{}", "discipline": "TG_{}"}  # fmt: skip
+         "jitter": "TG_JITTER_{}", "order": "TG_ORDER_{}", "discipline": "TG_{}",
+         "on_unreachable": "TG_ON_UNREACHABLE_{}"}  # fmt: skip
 # What has no handle: the call that checks its config.
 CHECKED_BY = {"retry": "tg_backoff_delay(&config, 0, 0.5, &previous, &ns)"}
 # What another type is made with.

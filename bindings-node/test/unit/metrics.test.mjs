@@ -15,6 +15,7 @@ import {
   BreakerRegistry,
   CircuitBreaker,
   ClientThrottle,
+  ClusterLimit,
   ConcurrencyLimiter,
   Gate,
   LimitSet,
@@ -50,6 +51,7 @@ function everything() {
     .add(new RetryBudget(), { name: 'payment' })
     .add(new ClientThrottle(), { name: 'payment' })
     .add(new LoadShedder({ signals: ['loopLag'] }), { name: 'main' })
+    .add(new ClusterLimit({ rate: '2/s', scope: 'process:metrics', name: 'door' }))
     .add(queue, { name: 'a "quoted" \\ name\n' });
 }
 

@@ -7,6 +7,7 @@ import {
   BreakerRegistry,
   CircuitBreaker,
   ClientThrottle,
+  ClusterLimit,
   ConcurrencyLimiter,
   LoadShedder,
   RateLimiter,
@@ -27,6 +28,10 @@ function make(object, field, name, value) {
   if (object === 'retry_budget') return new RetryBudget({ [name]: value });
   if (object === 'shedder') return new LoadShedder({ [name]: value });
   if (object === 'throttle') return new ClientThrottle({ [name]: value });
+  if (object === 'cluster_limit') {
+    const alone = { hosts: { onUnreachable: 'local' }, fallback_for: { onUnreachable: 'local', hosts: 2 } };
+    return new ClusterLimit({ rate: '2000/s', scope: 'process:settings', name: 'it', ...alone[field], [name]: value });
+  }
   if (object === 'queue') return new BoundedQueue({ capacity: 10, [name]: value });
   if (object === 'adaptive') return ConcurrencyLimiter.adaptive({ [name]: value });
   if (object === 'concurrency') return new ConcurrencyLimiter({ limit: 4, [name]: value });

@@ -75,6 +75,8 @@ __all__ = [
     "ClientAddress",
     "ClientThrottle",
     "ClientThrottleStats",
+    "ClusterLimit",
+    "ClusterStats",
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
     "ConcurrencyStats",
@@ -1373,6 +1375,97 @@ class Schedule:
     def deadline(self) -> float | None: ...
     @property
     def max_retry_after(self) -> float: ...
+
+@disjoint_base
+class ClusterLimit:
+    def __new__(
+        cls,
+        # <settings bucket rate period burst>
+        # How many tokens come back in which time, such as "100/min" (1 token in 36 years to 100,000,000 per second).
+        rate: str | float,
+        # The time of a rate that is a number of tokens (above 0 to 36 years).
+        per: _Seconds | None = None,
+        # The most tokens at once; left out, the rate's count (1 to 4294967295).
+        burst: int | None = None,
+        # </settings>
+        *,
+        scope: str | HostScope | ProcessScope | None = None,
+        name: str | None = None,
+        # <settings cluster_limit>
+        # From one question to the store to the next; left out, burst / rate / 4, within 10 to 100 ms (0.01 s to 10 s).
+        sync: _Seconds | None = None,
+        # How long a host may spend what it leased without hearing from the store; left out, 5 times sync (0.02 s to 600
+        # s).
+        lease: _Seconds | None = None,
+        # How long to wait for the store (0.001 s to 10 s).
+        timeout: _Seconds | None = 0.1,
+        # The most tokens that all hosts hold at once, less than the burst; left out, half of it (1 to 16777215).
+        max_outstanding: int | None = None,
+        # What a host does when its lease has ended and the store does not answer: deny, or admit its share.
+        on_unreachable: Literal["deny", "local"] | None = "deny",
+        # An upper bound of how many hosts there are; for on_unreachable "local" alone, which needs it (1 to
+        # 4294967295).
+        hosts: int | None = None,
+        # How long a host goes on with its share (0.001 s to 86400 s).
+        fallback_for: _Seconds | None = 60,
+        # </settings>
+        enabled: bool | None = None,
+        dry_run: bool = False,
+        on_conflict: _OnConflict | None = "error",
+    ) -> ClusterLimit: ...
+    def try_acquire(self, n: int = 1) -> bool: ...
+    def check(self, n: int = 1) -> Decision: ...
+    def peek(self) -> Decision: ...
+    def stats(self) -> ClusterStats: ...
+    @property
+    def _refuses(self) -> bool: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def period(self) -> float: ...
+    @property
+    def burst(self) -> int: ...
+    @property
+    def utilisation(self) -> float: ...
+    @property
+    def member_id(self) -> str: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+
+@final
+class ClusterStats:
+    @property
+    def admitted(self) -> int: ...
+    @property
+    def denied(self) -> int: ...
+    @property
+    def would_deny(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def expires_in(self) -> float: ...
+    @property
+    def refilled(self) -> bool: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def granted(self) -> int: ...
+    @property
+    def syncs(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def late(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def round_trip(self) -> float: ...
+    @property
+    def fault(self) -> str | None: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
 
 @disjoint_base
 class ClientThrottle:

@@ -18,6 +18,7 @@ from ._tidegate import (
     BreakerRegistry,
     CircuitBreaker,
     ClientThrottle,
+    ClusterLimit,
     ConcurrencyLimiter,
     Gate,
     HostScope,
@@ -43,6 +44,7 @@ Counted = (
     | RetryBudget
     | ClientThrottle
     | LoadShedder
+    | ClusterLimit
     | BoundedQueue[Any]
     | Gate
 )
