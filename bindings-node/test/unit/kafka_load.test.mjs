@@ -93,6 +93,7 @@ test('none is lost', { skip: broker.skip ?? false, timeout: 2 * PATIENCE_MS }, a
   async function feedUntil(condition) {
     while (!condition()) {
       assert.ok(performance.now() < end, `${count()} of ${sent} were done`);
+      assert.ok(workers.every((worker) => worker.process.exitCode === null), 'a consumer ended by itself');
       if (sent - count() < 4 * CAPACITY) {
         const values = Array.from({ length: 1000 }, (_, index) => sent + index);
         await producer.send({
