@@ -4,6 +4,7 @@
 const { Deadline, Gate, RateLimiter } = require('../index.cjs');
 const check = require('../lib/check.cjs');
 const { sleep } = require('../lib/clock.cjs');
+const { verifyPartition } = require('../lib/concurrency.cjs');
 const { modeOf, errorOfAdmission, verifyDependencies } = require('../lib/gate.cjs');
 const { keyOf } = require('../lib/key.cjs');
 const { askEach, isPromise } = require('../lib/promise.cjs');
@@ -18,7 +19,7 @@ const { retryAfterSeconds } = require('./problem.cjs');
 const { perRequest } = require('./routes.cjs');
 
 /** What a request is asked for with, which a route may say otherwise. */
-const ASKING = ['key', 'priority', 'cost', 'deadline', 'dependencies', 'user'];
+const ASKING = ['key', 'priority', 'cost', 'deadline', 'dependencies', 'partition', 'user'];
 const MOST_TOKENS = 0xffff_ffff;
 
 /** The limits of the gate, each with the key that it is asked with. */
@@ -57,6 +58,18 @@ function deadlineOf(given) {
   return ({ rawRequest, isHeard }) => (isHeard ? Deadline.fromHeaders(rawRequest.headers, options) : undefined);
 }
 
+/** Reads the name of a partition that is known now. */
+function partitionOf(gate) {
+  return (given) => {
+    if (given === undefined) return undefined;
+    if (gate.concurrency === undefined) {
+      throw check.valueError('partition: it is one of a concurrency limiter; give the gate one');
+    }
+    verifyPartition(gate.concurrency, given);
+    return given;
+  };
+}
+
 class GateEntrance {
   #gate;
   #presenter;
@@ -78,7 +91,7 @@ class GateEntrance {
     this.#gate = gate;
     this.#presenter = presenter;
     this.#given = given;
-    const { key, priority = 'normal', cost = 1, deadline = true, dependencies = [], user } = given;
+    const { key, priority = 'normal', cost = 1, deadline = true, dependencies = [], partition, user } = given;
     this.#limits = limitsOf(gate, key);
     if (user !== undefined) {
       if (gate.shedder === undefined)
@@ -91,6 +104,7 @@ class GateEntrance {
       perRequest(cost, 'cost', fixedCost(this.#limits)),
       perRequest(dependencies, 'dependencies', verified),
       deadlineOf(deadline),
+      perRequest(partition, 'partition', partitionOf(gate)),
       ({ request, context }) => user?.(request, context),
       ...this.#limits.map((limit) => (exchange) => limit.ask(exchange)),
     ];
@@ -123,12 +137,14 @@ class GateEntrance {
 
   close() {}
 
-  #decide(exchange, [priority, asked, dependencies, deadline, user, ...charges]) {
+  #decide(exchange, [priority, asked, dependencies, deadline, partition, user, ...charges]) {
     const { rawRequest, rawResponse } = exchange;
     // Whoever has gone while a function was asked would hold what nobody gives back.
     if (exchange.isHeard && isOver(rawRequest, rawResponse)) return gone(exchange);
     const cost = this.#isCostChecked ? this.#costOf(asked) : (asked ?? 1);
-    const admission = this.#gate.admit(this.#request(exchange, priority, cost, dependencies, deadline, user, charges));
+    const request = this.#request(exchange, priority, cost, dependencies, deadline, user, charges);
+    if (partition !== undefined && partition !== null) request.partition = partition;
+    const admission = this.#gate.admit(request);
     if (!admission.allowed) return this.#refuse(exchange, admission, cost, charges);
     try {
       // A WebSocket may be open for hours, and when other calls end nobody hears.

@@ -197,6 +197,8 @@ export interface GateRequestOptions {
   cost?: OfRequest<number>;
   /** Names of the gate's dependencies that a request needs, default none. */
   dependencies?: OfRequest<string[]>;
+  /** A request's partition of the gate's concurrency limit, default none, which is guaranteed nothing. */
+  partition?: OfRequest<string>;
   /**
    * How long the client still waits. Default `true`: as the headers grpc-timeout and x-request-timeout-ms say; `names`
    * and `maxMs` are those of `Deadline.fromHeaders`, `false` asks nobody. A function gives a Deadline or milliseconds.

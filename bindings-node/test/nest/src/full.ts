@@ -5,7 +5,7 @@ import { BoundedQueue, ConcurrencyLimiter } from 'tidegate';
 import { closed } from './gates.js';
 
 /** A limiter with one place, which is kept for live. */
-function oneForLive(t: TestContext) {
+export function oneForLive(t: TestContext) {
   const limiter = new ConcurrencyLimiter({ limit: 2, partitions: { live: 0.5, batch: 0.5 } });
   const [kept, lent] = [limiter.tryAcquire({ partition: 'batch' }), limiter.tryAcquire({ partition: 'batch' })];
   t.after(() => kept?.release());

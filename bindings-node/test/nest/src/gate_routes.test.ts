@@ -30,6 +30,7 @@ import { admit as admitKoa } from 'tidegate/koa';
 import { Admitted, Gate, InjectGate, RateLimit, SkipRateLimit, TidegateModule, getBreakerToken } from 'tidegate/nest';
 import './alone.js';
 import { ADAPTERS, type Adapter, start } from './app.js';
+import { oneForLive } from './full.js';
 import { requester, statuses } from './request.js';
 
 /** Its types need those of Koa. */
@@ -97,6 +98,27 @@ describe('a gate before single routes', () => {
       await request(path, ...as('ann'));
       assert.equal(before - left('ann'), cost, path);
     }
+  });
+
+  it('of Express knows the partition of a request, by route or by a function', async (t) => {
+    const gate = new TheGate('orders', { concurrency: { database: oneForLive(t) } });
+    const app = express();
+    app.use('/by/:what', (request, response, next) => {
+      const byRoute = { 'GET /by/route/live': 'live', '* /by/route/jobs/*': 'batch' };
+      const partition = request.params.what === 'route' ? byRoute : (asked: any) => asked.get('x-partition');
+      admit(gate, { partition })(request, response, next);
+    });
+    app.use((_request, response) => void response.end());
+    const request = await asking(t, app);
+    assert.equal((await request('/by/route/jobs/7')).status, 503);
+    assert.equal((await request('/by/route/live')).status, 200);
+    const partition = (name: string) => request('/by/header', 'GET', { 'x-partition': name });
+    assert.equal((await partition('batch')).status, 503);
+    assert.equal((await partition('live')).status, 200);
+    assert.equal((await partition('urgent')).status, 500);
+    assert.throws(() => admit(gate, { partition: 'urgent' }), /partition/);
+    assert.throws(() => admit(gate, { partition: { 'GET /': 'urgent' } }), /partition/);
+    assert.throws(() => admit(new TheGate('bare', {}), { partition: 'live' }), /partition: it is one of a concurrency/);
   });
 
   it("of Koa's router knows its route", async (t) => {
