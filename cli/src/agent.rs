@@ -1,4 +1,5 @@
-//! `tidegate agent`: hands over to the program `tidegate-agent`, which has a client of the store and comes apart.
+//! `tidegate agent` and `tidegate cluster`: hand over to the program `tidegate-agent`, which has a client of the store
+//! and comes apart.
 
 use crate::CliError;
 use std::ffi::OsString;

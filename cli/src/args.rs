@@ -76,6 +76,15 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// Look at the store of cluster limits: ls, show and init, of the program tidegate-agent.
+    ///
+    /// Its words: tidegate cluster --help.
+    #[command(disable_help_flag = true)]
+    Cluster {
+        /// What it is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// Open a circuit breaker by hand: every call is refused until it is closed or reset.
     ///
     /// Its window is emptied, and outcomes of calls under way are dropped. It holds for all processes, at once.

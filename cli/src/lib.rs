@@ -138,7 +138,7 @@ fn command(cli: &args::Cli, to: &mut Output<'_>) -> Result<(), CliError> {
         Command::Ls => ls::ls(place, to),
         Command::Show { arena, object } => show::show(place, arena, object.as_deref(), to),
         Command::Top { arena, interval, count } => top::top(place, arena, *interval, *count, to),
-        Command::Agent { words } => agent::start(words),
+        Command::Agent { words } | Command::Cluster { words } => agent::start(words),
         Command::Open { arena, breaker } => operate::open(place, arena, breaker, to),
         Command::Close { arena, breaker } => operate::close(place, arena, breaker, to),
         Command::Reset { arena, object, key } => operate::reset(place, arena, object, key.as_deref(), to),

@@ -7,6 +7,7 @@
 //! | `demand.rs` | how much a host wants |
 //! | `store.rs` | the way to the store |
 //! | `refill.rs` | all limits of an arena, kept in turn |
+//! | `look.rs` | what a store holds, for people |
 //! | `agent.rs` | the thread that does it, of one process of the machine |
 //!
 //! The law: level + what hosts may still spend ≤ burst, at every instant; so over any span of time all hosts together
@@ -16,12 +17,14 @@
 mod agent;
 mod demand;
 mod ledger;
+mod look;
 pub mod member;
 mod refill;
 mod store;
 
 pub use agent::{Agent, AgentConfig, AgentError};
 pub use ledger::Ledger;
+pub use look::{LimitView, MemberView, look};
 pub use store::{StoreError, init};
 
 /// The script of a sync, as the store runs it.

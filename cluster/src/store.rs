@@ -84,6 +84,17 @@ impl Store {
         format!("{}l:{name}", self.prefix)
     }
 
+    /// Says a command, on the connection that is open.
+    pub(crate) fn say<T: redis::FromRedisValue>(
+        &mut self,
+        command: &redis::Cmd,
+        timeout: Duration,
+    ) -> Result<T, StoreError> {
+        let Some(connection) = &mut self.connection else { return Err(StoreError::new("no connection")) };
+        let said = connection.set_read_timeout(Some(timeout)).and_then(|()| command.query(connection));
+        said.map_err(|error| StoreError::of(&error))
+    }
+
     /// Asks the script, on the connection that is open. Any failure closes it, so that no answer is taken for another
     /// question's.
     pub(crate) fn ask(&mut self, name: &str, args: &[String], timeout: Duration) -> Result<Answer, StoreError> {

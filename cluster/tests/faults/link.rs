@@ -3,23 +3,26 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 pub(crate) struct Link {
     port: u16,
     is_cut: Arc<AtomicBool>,
+    target: Arc<AtomicU16>,
 }
 
 impl Link {
     pub(crate) fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let (port, is_cut) = (listener.local_addr().expect("a port").port(), Arc::new(AtomicBool::new(false)));
-        let shared = is_cut.clone();
+        let (shared, target) = (is_cut.clone(), Arc::new(AtomicU16::new(target)));
+        let to = target.clone();
         // Ends with the test's process.
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                // Relaxed: seen soon enough.
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to.load(Ordering::Relaxed))) else { continue };
                 for stream in [&near, &far] {
                     stream.set_nodelay(true).expect("a socket");
                 }
@@ -28,11 +31,17 @@ impl Link {
                 pump(far2, near2, shared.clone());
             }
         });
-        Self { port, is_cut }
+        Self { port, is_cut, target }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Connections that are made from now on lead there.
+    pub(crate) fn lead_to(&self, target: u16) {
+        // Relaxed: seen soon enough.
+        self.target.store(target, Ordering::Relaxed);
     }
 
     pub(crate) fn cut(&self, is_cut: bool) {

@@ -9,6 +9,7 @@ mod link;
 mod program;
 #[path = "../server/mod.rs"]
 mod server;
+mod stores;
 
 use link::Link;
 use server::{Server, Signal};
@@ -104,12 +105,17 @@ impl Run {
     }
 
     /// The leaky meter: every window holds at most burst + rate × window if and only if it never stands above burst.
-    fn keeps_the_law(&self, what: &str) {
+    fn worst(&self) -> f64 {
         let (mut level, mut last, mut worst) = (0.0_f64, 0.0, 0.0_f64);
         for &at in &self.admitted {
             level = (level - RATE * (at - last)).max(0.0) + 1.0;
             (last, worst) = (at, worst.max(level));
         }
+        worst
+    }
+
+    fn keeps_the_law(&self, what: &str) {
+        let worst = self.worst();
         let all = self.hosts.iter().map(|host| host.limit.stats());
         let add = |sum: (u64, u64), stats: ClusterStats| (sum.0 + stats.health.syncs, sum.1 + stats.health.errors);
         let (syncs, errors) = all.fold((0, 0), add);

@@ -56,6 +56,14 @@ impl Drop for Program {
     }
 }
 
+/// What the program answers to these words.
+fn told(store: &str, words: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate-agent"));
+    let output = command.env("TIDEGATE_STORE", store).args(words).output().expect("the program");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
 fn spends(limit: &ClusterLimit) {
     let deadline = Instant::now() + PATIENCE;
     while !limit.try_acquire(1) {
@@ -76,6 +84,12 @@ fn it_waits_for_the_arena_leases_follows_another_and_ends() {
     spends(&limit);
     spends(&other);
     first.says("limit door (member ");
+    let orders = told(&server.url(), &["ls", "orders"]);
+    assert!(orders.contains("door") && orders.contains("2000/1 s"), "{orders}");
+    let shown = told(&server.url(), &["show", "orders", "door"]);
+    assert!(shown.contains(&limit.member_id()), "{shown}");
+    let json = told(&server.url(), &["show", "orders", "door", "--json"]);
+    assert!(json.contains(&format!("\"id\":\"{}\"", limit.member_id())) && json.contains("\"current\":true"), "{json}");
     let keys = server.ask(&["KEYS", "tg:*:l:door"]);
     assert_eq!(keys.len(), 2, "each arena is a namespace: {keys:?}");
 
@@ -95,6 +109,27 @@ fn it_waits_for_the_arena_leases_follows_another_and_ends() {
     spends(&limit);
     assert_eq!(second.signal("-TERM"), Some(0));
     assert!(!limit.stats().refilled && limit.stats().tokens > 0, "{:?}", limit.stats());
+}
+
+#[test]
+fn a_store_is_told_that_its_limits_begin_full() {
+    let Some(server) = Server::start() else { return };
+    assert!(told(&server.url(), &["init", "orders"]).contains("begin full"));
+    let place = Place::new("init");
+    let (_arena, limit) = place.open("orders");
+    let _agent = Program::start(&server.url(), &place, &["orders"]);
+    // At its rate alone it would be there after a quarter of a second, and one lease is.
+    let deadline = Instant::now() + PATIENCE;
+    while limit.stats().health.granted == 0 {
+        assert!(Instant::now() < deadline, "{:?}", limit.stats());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(limit.stats().health.level > 900, "{:?}", limit.stats());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate-agent"));
+    command.args(["--store", "redis://user:s3cret@127.0.0.1:1/", "ls", "orders"]);
+    let output = command.output().expect("the program");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("the store: ") && !said.contains("s3cret"), "{said}");
 }
 
 #[test]

@@ -13,8 +13,12 @@ use std::time::{Duration, Instant};
 pub(crate) struct Server {
     port: String,
     child: Child,
-    /// Where it keeps its log of writes, if it does.
-    log: Option<PathBuf>,
+    /// Where it keeps what it does, if it keeps anything.
+    folder: Option<PathBuf>,
+    /// What else it was started with.
+    more: Vec<String>,
+    /// A library that is loaded before its own.
+    preload: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,38 +30,61 @@ pub(crate) enum Signal {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
-        if let Some(folder) = &self.log {
+        if let Some(folder) = &self.folder {
             let _ = std::fs::remove_dir_all(folder);
         }
     }
 }
 
-fn spawn(port: &str, log: Option<&Path>) -> Option<Child> {
+fn spawn(port: &str, folder: Option<&Path>, more: &[String], preload: Option<&Path>) -> Option<Child> {
     let mut command = Command::new("redis-server");
-    command.args(["--port", port, "--bind", "127.0.0.1", "--save", ""]);
-    if let Some(folder) = log {
-        command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--dir"]).arg(folder);
+    command.args(["--port", port, "--bind", "127.0.0.1", "--save", ""]).args(more);
+    if let Some(folder) = folder {
+        command.arg("--dir").arg(folder);
+    }
+    if let Some(library) = preload {
+        command.env("LD_PRELOAD", library).env("SKEW_FILE", library.with_extension("skew"));
     }
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tidegate-cluster-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
 }
 
 impl Server {
     /// `None`: there is none on this machine, which is said.
     pub(crate) fn start() -> Option<Self> {
-        Self::start_with(None)
+        Self::start_with(None, &[], None)
     }
 
     /// One that keeps a log of what is written, in a folder of its own.
     pub(crate) fn start_logged(name: &str) -> Option<Self> {
-        let folder = std::env::temp_dir().join(format!("tidegate-cluster-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self::start_with(Some(folder))
+        Self::start_with(Some(folder(name)), &["--appendonly", "yes", "--appendfsync", "everysec"], None)
     }
 
-    fn start_with(log: Option<PathBuf>) -> Option<Self> {
+    /// One that reads again what it was told to `SAVE`, from a folder of its own.
+    pub(crate) fn start_saving(name: &str) -> Option<Self> {
+        Self::start_with(Some(folder(name)), &[], None)
+    }
+
+    /// A node of a cluster, in a folder of its own.
+    pub(crate) fn start_node(name: &str) -> Option<Self> {
+        Self::start_with(Some(folder(name)), &["--cluster-enabled", "yes"], None)
+    }
+
+    /// One that finds `library` in front of the system's own.
+    pub(crate) fn start_preloaded(library: PathBuf) -> Option<Self> {
+        Self::start_with(None, &[], Some(library))
+    }
+
+    fn start_with(folder: Option<PathBuf>, more: &[&str], preload: Option<PathBuf>) -> Option<Self> {
+        let more: Vec<String> = more.iter().map(|&word| word.to_owned()).collect();
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port().to_string();
-        let Some(child) = spawn(&port, log.as_deref()) else {
+        let Some(child) = spawn(&port, folder.as_deref(), &more, preload.as_deref()) else {
             static TOLD: Once = Once::new();
             // Past the harness, which keeps what a test that passes prints.
             TOLD.call_once(|| {
@@ -68,7 +95,7 @@ impl Server {
             });
             return None;
         };
-        let server = Self { port, child, log };
+        let server = Self { port, child, folder, more, preload };
         server.answers();
         Some(server)
     }
@@ -98,7 +125,8 @@ impl Server {
 
     /// Another one at the same address.
     pub(crate) fn again(&mut self) {
-        self.child = spawn(&self.port, self.log.as_deref()).expect("it was there before");
+        let (folder, preload) = (self.folder.as_deref(), self.preload.as_deref());
+        self.child = spawn(&self.port, folder, &self.more, preload).expect("it was there before");
         self.answers();
     }
 

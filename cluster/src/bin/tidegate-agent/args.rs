@@ -1,6 +1,6 @@
 //! What may be said on the command line.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use tidegate::arena::HostConfig;
 use tidegate_cluster::AgentConfig;
@@ -12,14 +12,17 @@ use tidegate_cluster::AgentConfig;
 /// the arena open, else it goes back to the store.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-agent", version, max_term_width = 100)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// The store: redis://[user:password@]host[:port][/db] [default: $TIDEGATE_STORE].
     ///
     /// Who lists processes sees what stands here: with a password say it in the environment, or in a file.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     store: Option<String>,
     /// A file whose first line is the store.
-    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    #[arg(long, value_name = "FILE", conflicts_with = "store", global = true)]
     store_file: Option<PathBuf>,
     /// An arena to lease for; may be said several times.
     #[arg(long, value_name = "NAME", required = true)]
@@ -33,6 +36,37 @@ pub(crate) struct Args {
     /// The group that shares them, by name or number, if they were opened with one.
     #[arg(long)]
     group: Option<String>,
+}
+
+/// A look at the store, or a hand on it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the limits of a namespace: what is left, what hosts hold, how many they are.
+    Ls {
+        /// The namespace: the arena's name, unless its agent says another.
+        namespace: String,
+        /// Answer in JSON, for programs. Times are seconds.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the members of a limit and their leases.
+    Show {
+        /// The namespace.
+        namespace: String,
+        /// The limit's name.
+        limit: String,
+        /// Answer in JSON, for programs. Times are seconds.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say that the store is new and that the limits of a namespace begin full: those that no host has asked for since.
+    ///
+    /// For a store that has just been set up, before its first host comes: without it limits begin empty and fill at
+    /// their rate. On one in use it can admit a burst more.
+    Init {
+        /// The namespace.
+        namespace: String,
+    },
 }
 
 impl Args {

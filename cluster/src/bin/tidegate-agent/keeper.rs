@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate::Arena;
-use tidegate::arena::{ArenaErrorKind, HostConfig};
+use tidegate::arena::{ArenaErrorKind, HostConfig, LAYOUT_VERSION};
 use tidegate_cluster::{Agent, AgentConfig};
 
 pub(crate) struct Keeper {
@@ -36,7 +36,16 @@ impl Keeper {
                     self.kept = Some((arena, agent));
                 }
                 Err(error) if error.kind() == ArenaErrorKind::Removed => {
-                    self.say("is not there yet: waiting for the first process that opens it".to_owned());
+                    let files = Arena::list_where(&self.options).unwrap_or_default();
+                    let other = files.iter().find(|file| file.name == self.options.name);
+                    self.say(match other.filter(|file| file.version != LAYOUT_VERSION) {
+                        Some(file) => format!(
+                            "has layout {}, of another version of tidegate, which has an agent of its own: waiting for \
+                             one of layout {LAYOUT_VERSION}",
+                            file.version
+                        ),
+                        None => "is not there yet: waiting for the first process that opens it".to_owned(),
+                    });
                 }
                 Err(error) => self.say(error.message().to_owned()),
             }

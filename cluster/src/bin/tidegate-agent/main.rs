@@ -3,11 +3,13 @@
 //! | file | idea |
 //! |---|---|
 //! | `args.rs` | what may be said |
+//! | `look.rs` | what the store holds |
 //! | `keeper.rs` | one arena: found, leased for, found again when it was made anew |
 //! | `signals.rs` | what ends it |
 
 mod args;
 mod keeper;
+mod look;
 #[cfg(unix)]
 mod signals;
 
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), String> {
     let store = args.store()?;
+    if let Some(command) = &args.command {
+        return look::run(command, &store);
+    }
     let (end, ended) = channel();
     // Before any other thread: they inherit what is blocked.
     #[cfg(unix)]
