@@ -1,6 +1,19 @@
 use super::*;
 
 #[test]
+fn a_place_is_checked_without_an_arena() {
+    let (private, host) = (Scope::Process, Scope::Host("never-made".into()));
+    for name in [None, Some("a name"), Some("door")] {
+        assert_eq!(private.check(name), Ok(()));
+    }
+    assert_eq!(host.check(Some("door")), Ok(()));
+    for (name, says) in [(None, "needs a name"), (Some("a name"), "is not an object's name")] {
+        let error = host.check(name).expect_err(says);
+        assert!(error.kind() == ArenaErrorKind::Argument && error.message().contains(says), "{error}");
+    }
+}
+
+#[test]
 fn scopes_are_one_of_three() {
     assert_eq!(Scope::parse("process"), Ok(Scope::Process));
     assert_eq!(Scope::parse("process:a"), Ok(Scope::Shared("a".into())));
