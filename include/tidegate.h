@@ -1373,10 +1373,7 @@ tg_status tg_cluster_limit_stats(const tg_cluster_limit *limit, tg_cluster_limit
  * Ownership: buffer may be NULL when size is 0, to ask for the length.
  * Errors: TG_BUFFER (too few bytes; nothing is written but *length).
  */
-tg_status tg_cluster_limit_fault(const tg_cluster_limit *limit,
-                                 char *buffer,
-                                 size_t size,
-                                 size_t *length);
+tg_status tg_cluster_limit_fault(const tg_cluster_limit *limit, char *buffer, size_t size, size_t *length);
 
 /* ==================================================================================================================
  * 9. Circuit breakers
