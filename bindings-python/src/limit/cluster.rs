@@ -107,10 +107,8 @@ on_conflict='error')")]
             OnUnreachable::of(&alone, hosts, fallback_for).map_err(|error| from_core(py, &error))?;
         config.check().map_err(|error| from_core(py, &error))?;
         // The arena of the machine.
-        let arena = match text("scope", scope.filter(|scope| scope.is_instance_of::<PyString>()))? {
-            Some(scope) => Some(PyString::new(py, &tidegate::Scope::of_cluster(&scope)).into_any()),
-            None => None,
-        };
+        let arena = text("scope", scope.filter(|scope| scope.is_instance_of::<PyString>()))?
+            .map(|scope| PyString::new(py, &tidegate::Scope::of_cluster(&scope)).into_any());
         let asked = Asked::of(py, arena.as_ref().or(scope), name, on_conflict, None)?;
         let (core, place) = Place::make(
             py,
