@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import aiohttp
 import pytest
 from conftest import run
-from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from served import ask, served, statuses
 from starlette.applications import Starlette
@@ -21,10 +21,10 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
-from tidegate import CircuitBreaker, LimitSet, Permit, RateLimiter, TokenBucket
+from tidegate import CircuitBreaker, Gate, LimitSet, LoadShedder, Permit, RateLimiter, TokenBucket
 from tidegate import starlette as plain
 from tidegate.asgi import Rule, TidegateMiddleware
-from tidegate.fastapi import Charge, RateLimit, breaker, install_exception_handlers, limit
+from tidegate.fastapi import Charge, RateLimit, Shedding, admitted, breaker, install_exception_handlers, limit
 from tidegate.keys import client_ip, first_of, header, user
 
 ANN, BEN = ({"headers": {"X-User": name}} for name in ("ann", "ben"))
@@ -418,3 +418,72 @@ def test_what_stands_between_two_limits_stays_there(framework: str, kind: str) -
     assert '"outer";r=4' in told and '"inner";r=2' in told
     assert outer.peek("127.0.0.1").remaining == 2, "what the inner one refuses takes nothing of the outer"
     assert all("inner" in answer.headers["ratelimit-policy"] for answer in answers[3:])
+
+
+async def _answered(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok")
+
+
+def _answered_sync(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok")
+
+
+def _raises(scope: Any) -> str:
+    raise RuntimeError("the database is down")
+
+
+def _stranger(scope: Any) -> str:
+    raise HTTPException(401)
+
+
+def _rubbish(scope: Any) -> Any:
+    return 42
+
+
+@pytest.mark.parametrize("way", ["dependencies", "router", "starlette", "starlette sync", "gate", "shedder"])
+@pytest.mark.parametrize("wrong", [_raises, _stranger, _rubbish])
+def test_what_another_limit_fails_for_takes_nothing(wrong: Any, way: str) -> None:
+    """What a function of one limit raises, or should not give, is the request's error, and no charge of the others."""
+    first, second = RateLimiter("3/day"), RateLimiter("3/day")
+    app: Any = FastAPI()
+    if way.startswith("starlette"):
+        if way == "starlette":
+
+            @functools.wraps(_answered)
+            async def inner(request: Request) -> Any:
+                return await plain.limit(second, key=wrong)(_answered)(request)
+        else:
+
+            @functools.wraps(_answered_sync)
+            def inner(request: Request) -> Any:
+                return plain.limit(second, key=wrong)(_answered_sync)(request)
+
+        app = Starlette(routes=[Route("/", plain.limit(first)(inner))])
+    else:
+        others: Any = {
+            "dependencies": lambda: [Depends(RateLimit(second, key=wrong))],
+            "gate": lambda: [Depends(admitted(Gate("g", limits={"second": second}), key=wrong))],
+            "shedder": lambda: [Depends(Shedding(LoadShedder(), wrong))],
+            "router": list,
+        }
+        router = APIRouter(dependencies=[Depends(RateLimit(first)), *others[way]()])
+        router.get("/")(limit(second, key=wrong)(_answered) if way == "router" else _answered)
+        app.include_router(router)
+    install_exception_handlers(app)
+    with served(app) as url:
+        assert statuses(ask(url, *["/"] * 5)) == [401 if wrong is _stranger else 500] * 5
+    assert first.peek("127.0.0.1").remaining == second.peek("127.0.0.1").remaining == 3
+
+
+def test_what_the_route_fails_for_stays_counted() -> None:
+    """Else who guesses passwords would be free to."""
+    first, second = RateLimiter("3/day"), RateLimiter("3/day")
+    app = FastAPI()
+    install_exception_handlers(app)
+
+    @app.get("/", dependencies=[Depends(RateLimit(first)), Depends(RateLimit(second))])
+    async def refuse() -> None:
+        raise HTTPException(401)
+
+    with served(app) as url:
+        assert statuses(ask(url, *["/"] * 5)) == [401] * 3 + [429] * 2

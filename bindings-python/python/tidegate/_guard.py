@@ -44,6 +44,8 @@ Condition: TypeAlias = Callable[[Scope], "bool | Awaitable[bool]"]
 COUNTED = "tidegate.counted"
 # What of them was taken by a tier, with that.
 TIERS = "tidegate.tiers"
+# The error by which a limit, shedder or gate of a route had no answer: of a function of the user's, or of a wait.
+FAILED = "tidegate.failed"
 # What a request that no limit counts is told of it.
 _UNCOUNTED = Decision(True, 2**32 - 1, 2**32 - 1, 0.0, 0.0)
 
@@ -159,7 +161,8 @@ class Charge:
             guard.refund(taken)
 
     def undo(self, scope: Scope) -> None:
-        """Another limit of the route has refused the request: what this one took goes back, and is told as it is then.
+        """Another limit of the route has refused or failed the request: what this one took goes back, and is told as it
+        is then.
         """
         told = scope.get(FIELDS) or []
         rest = [line for line in told if not any(line is own for own in self.fields)]

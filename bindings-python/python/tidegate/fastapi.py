@@ -16,19 +16,20 @@ from starlette.responses import Response
 from ._fields import FIELDS, one_told
 from ._functions import is_async, known_options, optional
 from ._gated import GateOptions, Gated, Refused, admitted_by, not_asked, outcome_raised
-from ._guard import Charge, Guard, LimitOptions, Refusal
+from ._guard import FAILED, Charge, Guard, LimitOptions, Refusal
 from ._options import BreakerOptions
 from ._sent import raised
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
 from ._stack import Charges, Stack
 from ._tidegate import Admission, CircuitBreaker, Gate, LoadShedder, Permit
 from ._time import sleep_async
-from .errors import ConfigError
+from .errors import ConfigError, OverloadedError
 from .keys import client_ip
 from .starlette import (
     RouteLimitedError,
     charge_route,
     install_exception_handlers,
+    is_of_limit,
     remember,
     route_refused,
     stacked,
@@ -79,8 +80,9 @@ class RateLimit:
         on_conflict, on_refused, legacy_headers, jitter, dry_run: as TidegateMiddleware's.
 
     Gives the route a ``Charge``, whose ``refund()`` takes it back. Raises RouteLimitedError (429) when refused. A limit
-    that the middleware counted for this request already is not counted again. What another limit of the route refuses
-    takes nothing of this one (FastAPI 0.118 or later). Safe on any thread and event loop.
+    that the middleware counted for this request already is not counted again. What another limit of the route refuses,
+    or a function of that fails for, takes nothing of this one (FastAPI 0.118 or later). Safe on any thread and event
+    loop.
     """
 
     __slots__ = ("_guard", "limit")
@@ -132,8 +134,14 @@ class Shedding:
         """Passes or raises."""
         scope = connection.scope
         self.shedder.watch()
-        level = await level_of(self.shedder, self._user, client_ip, scope)
-        self.shedder.enter(await priority_of(self._priority, scope), level)
+        try:
+            level = await level_of(self.shedder, self._user, client_ip, scope)
+            self.shedder.enter(await priority_of(self._priority, scope), level)
+        except OverloadedError:
+            raise
+        except BaseException as error:
+            scope[FAILED] = error
+            raise
 
 
 def _not_here(name: str, example: str, dependency: object) -> str:
@@ -144,9 +152,10 @@ def _not_here(name: str, example: str, dependency: object) -> str:
 
 
 async def _charged(charges: Charges, connection: HTTPConnection, response: Response) -> Charge:
-    """Charges a route. Where another limit of it refuses the request after that, nothing stays taken.
+    """Charges a route. Where another limit of it refuses the request after that, or a function of that raises, nothing
+    stays taken.
 
-    The invariant: not before the refusal has left the route, for who catches it serves the request.
+    The invariant: not before the refusal or error has left the route, for who catches it serves the request.
     """
     charge = await charge_route(charges, connection)
     tell(charge, connection, response.raw_headers)
@@ -155,7 +164,7 @@ async def _charged(charges: Charges, connection: HTTPConnection, response: Respo
     if isinstance(stack, AsyncExitStack):
 
         def unwound(kind: Any, error: BaseException | None, traceback: Any) -> None:
-            if isinstance(error, RouteLimitedError):
+            if is_of_limit(error, connection.scope):
                 charge.undo(connection.scope)
 
         stack.push(unwound)
@@ -391,9 +400,17 @@ class AdmissionDependency(_Held):
             raise LookupError(not_asked(self.gate))
         if gated.gate.shedder is not None:
             gated.gate.shedder.watch()
-        admission, told = await gated.admit(scope)
-        if isinstance(told, Refused):
-            raise route_refused(admission, told, await gated.said(scope, admission, told))
+        try:
+            admission, told = await gated.admit(scope)
+            refusal = None
+            if isinstance(told, Refused):
+                refusal = route_refused(admission, told, await gated.said(scope, admission, told))
+        except BaseException as error:
+            scope[FAILED] = error
+            raise
+        if refusal is not None:
+            raise refusal
+        assert not isinstance(told, Refused)
         end = functools.partial(_finish, admission)
         shared = scope.get(FIELDS)
         into = response.raw_headers if shared is None else shared

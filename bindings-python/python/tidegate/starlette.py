@@ -23,7 +23,7 @@ from ._fields import FIELDS, one_told
 from ._functions import endpoint as checked
 from ._functions import is_async, known_options
 from ._gate import refusal as refusal_of
-from ._guard import Charge, Guard, LimitOptions, Refusal
+from ._guard import FAILED, Charge, Guard, LimitOptions, Refusal, Scope
 from ._refusals import REFUSALS, Answers, handles, longest
 from ._retryable import EXCEPTION_GROUP, members
 from ._stack import Charges, Stack
@@ -101,6 +101,21 @@ async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
     """Charges a route's limit, or raises RouteLimitedError. A preflight is not counted: a refused one looks like a
     broken site.
     """
+    try:
+        return await _charge_route(charges, connection)
+    except RouteLimitedError:
+        raise
+    except BaseException as error:
+        connection.scope[FAILED] = error
+        raise
+
+
+def is_of_limit(error: BaseException | None, scope: Scope) -> bool:
+    """Whether one of a route's limits has ended the request, and not the route: what the others took goes back."""
+    return isinstance(error, RouteLimitedError) or (error is not None and error is scope.get(FAILED))
+
+
+async def _charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
     scope = connection.scope
     app = scope.get("app")
     if app is not None:
@@ -174,8 +189,9 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
                 charge = await charge_route(charges, connection)
                 try:
                     answer = await route(*args, **kwargs)
-                except RouteLimitedError:
-                    charge.undo(connection.scope)
+                except BaseException as error:
+                    if is_of_limit(error, connection.scope):
+                        charge.undo(connection.scope)
                     raise
                 return _told(answer, charge, connection)
 
@@ -188,8 +204,9 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
                 charge = anyio.from_thread.run(charge_route, charges, connection)
                 try:
                     answer = route(*args, **kwargs)
-                except RouteLimitedError:
-                    charge.undo(connection.scope)
+                except BaseException as error:
+                    if is_of_limit(error, connection.scope):
+                        charge.undo(connection.scope)
                     raise
                 return _told(answer, charge, connection)
 
