@@ -37,6 +37,7 @@ from tidegate import (
 from tidegate.asgi import Refusal, Rule, TidegateMiddleware, admission
 from tidegate.fastapi import RateLimit, admitted, install_exception_handlers
 from tidegate.keys import header
+from tidegate.wsgi import TidegateMiddleware as WSGIMiddleware
 
 
 @pytest.fixture
@@ -108,6 +109,13 @@ def test_mistakes_are_errors_when_it_is_made(
     gate = {} if "gate" in options or "limit" in options else {"gate": parts.gate}
     with pytest.raises(error, match=f"^{text}"):
         TidegateMiddleware(plain, **gate, **options)
+
+
+@pytest.mark.parametrize("adapter", [TidegateMiddleware, WSGIMiddleware, lambda app, gate, **o: admitted(gate, **o)])
+def test_a_gate_without_a_shedder_takes_no_user(parts: Parts, adapter: Any) -> None:
+    with pytest.raises(ConfigError, match="^user: it is whose level a shedder asks; give the gate one"):
+        adapter(plain, gate=Gate("orders", concurrency=parts.database), user=header("x-user"))
+    adapter(plain, gate=parts.gate, user=header("x-user"))
 
 
 def test_a_gate_without_limits_takes_no_key() -> None:

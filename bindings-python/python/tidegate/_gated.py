@@ -135,6 +135,8 @@ class Gated:
         # A cost that a function gives is checked with each request.
         self._burst = members if callable(cost) and gate._refuses else ()
         self._priority = priority_option(priority)
+        if user is not None and gate.shedder is None:
+            raise ConfigError("user: it is whose level a shedder asks; give the gate one")
         self._user = optional("user", user)
         self._dependencies = _dependencies(dependencies, gate)
         self._partition = _partitions(partition, gate.concurrency)
