@@ -344,6 +344,30 @@ def test_who_passes_unasked() -> None:
             assert disguised.status == "503 Service Unavailable"
 
 
+def test_a_slash_at_the_end_is_no_way_round_a_route() -> None:
+    """Flask may serve a view with and without it."""
+    from flask import Flask
+
+    limits = {"all": RateLimiter("1000/day")}
+    gate = Gate("orders", limits=limits, dependencies={"payment": CircuitBreaker("payment")})
+    costs = {"POST /in": 5, "POST /out/": 7, "POST /users/{id}": 11, "* /api/*": 13, "POST /": 17}
+    app = Flask("shop")
+    app.url_map.strict_slashes = False
+    for rule in ("/", "/in", "/out/", "/users/<id>", "/users/<id>/a", "/api/a", "/inn"):
+        app.post(rule, endpoint=rule)(lambda id="": "ok")
+    app.wsgi_app = TidegateMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, gate=gate, cost=costs, dependencies={"POST /in": ["payment"]}
+    )
+    known = {"/in": 5, "/out": 7, "/users/5": 11, "/users/5/a": 1, "/api/a": 13, "/inn": 1}
+    with served_wsgi(app) as url:
+        for path, cost in [("/", 17), *known.items(), *((f"{path}/", cost) for path, cost in known.items())]:
+            before = limits["all"].peek("127.0.0.1").remaining
+            assert ask(url, path, method="POST")[0].status == 200
+            assert before - limits["all"].peek("127.0.0.1").remaining == cost, path
+        gate.dependencies["payment"].force_open()
+        assert [ask(url, path, method="POST")[0].status for path in ("/in", "/in/", "/inn/")] == [503, 503, 200]
+
+
 def test_key_functions_of_asgi_serve_here() -> None:
     parts = Parts()
     key = each_of(header("content-type"), header("x-user"), path, lambda scope: scope["environ"]["wsgi.url_scheme"])

@@ -49,7 +49,7 @@ class Paths:
 
 class ByRoute:
     """Values by route, ``{"POST /orders": value}``: a method, or a star for all, a space, and a path as rules write it.
-    The first that fits decides.
+    The first that fits decides. Before a WSGI application one fits with and without a slash at the end.
     """
 
     __slots__ = ("_routes", "given")
@@ -62,13 +62,21 @@ class ByRoute:
         """That of a request; ``otherwise`` where no route fits."""
         # A handshake is a GET.
         method, path = scope.get("method", "GET"), route_path(scope, root)
+        # WSGI does not tell whose router comes next, and some serve both /login and /login/.
+        other = _other_end(path) if "environ" in scope else path
         for methods, exact, pattern, value in self._routes:
-            if (methods is None or method in methods) and fits(exact, pattern, path):
+            if (methods is None or method in methods) and (
+                fits(exact, pattern, path) or (other != path and fits(exact, pattern, other))
+            ):
                 return value
         return otherwise
 
     def __repr__(self) -> str:
         return repr(self.given)
+
+
+def _other_end(path: str) -> str:
+    return path[:-1] if path.endswith("/") else path + "/"
 
 
 def _route(name: str, route: Any) -> tuple[frozenset[str] | None, str, re.Pattern[str] | None]:
