@@ -2,11 +2,12 @@
 // Middleware for Express and everything that calls (request, response, next): Connect, Polka, Node's own http.
 
 const check = require('../lib/check.cjs');
-const { clientIp, firstOf, header, pathOf, route, user } = require('../http/keys.cjs');
+const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
 const { HttpLimiter, Plan, ask, readGate, readOptions, refuse, respond } = require('../http/middleware.cjs');
 const { breakOff, isOver } = require('../http/over.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
 const { answerLater, begun, sendValue, silence, watch } = require('../http/refused.cjs');
+const { pathOf } = require('../http/spelling.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
 function rateLimit(options) {

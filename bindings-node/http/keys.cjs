@@ -6,6 +6,7 @@
 const check = require('../lib/check.cjs');
 const { expressRoute } = require('./express_route.cjs');
 const { isPromise, whenReady } = require('../lib/promise.cjs');
+const { asRouted, oneSpelling, pathOf } = require('./spelling.cjs');
 
 /** In the config of a Fastify route: its constraints as a text, of which Fastify tells a request nothing. */
 const CONSTRAINTS = Symbol('tidegate.constraints');
@@ -51,20 +52,6 @@ function unrouted(request) {
   return oneSpelling(pathOf(request));
 }
 
-/** Without regard to case, escapes and needless slashes: whatever compares them, no route has two quotas. */
-function oneSpelling(path) {
-  let text = path;
-  try {
-    text = decodeURIComponent(path);
-  } catch {
-    // An escape that is none stays as it is.
-  }
-  return text
-    .toLowerCase()
-    .replace(/\/+/g, '/')
-    .replace(/(?<=.)\/$/, '');
-}
-
 function fastifyRoute(method, request, { url = oneSpelling(pathOf(request)), config }) {
   const constraints = config?.[CONSTRAINTS];
   return constraints === undefined ? `${method} ${url}` : `${method} ${url} ${constraints}`;
@@ -98,18 +85,6 @@ function methodName(controller, handler) {
     if (own !== undefined) return own[0];
   }
   return handler.name;
-}
-
-/** The target's path: of `/a?b`, and of `http://host/a?b`, which a server has to take as well. */
-function pathOf(request) {
-  const target = request.originalUrl ?? request.url ?? (request.raw ?? request).url ?? '';
-  return target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '') || '/';
-}
-
-/** Express ignores case and one slash at the end unless it is told not to. */
-function asRouted(path, app) {
-  const cased = app.enabled('case sensitive routing') ? path : path.toLowerCase();
-  return !app.enabled('strict routing') && cased.length > 1 && cased.endsWith('/') ? cased.slice(0, -1) : cased;
 }
 
 /** The user whom authentication, which must run before, has put at `request.user`, in Koa at `ctx.state.user`. */
@@ -179,13 +154,11 @@ function writtenKey(text) {
 module.exports = {
   CONSTRAINTS,
   NAMED,
-  asRouted,
   clientIp,
   firstOf,
   header,
   isNobody,
   keyFunction,
-  pathOf,
   route,
   user,
   writtenKey,

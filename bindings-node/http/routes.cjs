@@ -2,7 +2,7 @@
 // What a request says by its route: `{ 'POST /orders': 'critical', '* /reports/*': 'sheddable' }`.
 
 const check = require('../lib/check.cjs');
-const { asRouted, pathOf } = require('./keys.cjs');
+const { pathOf, spellingOf } = require('./spelling.cjs');
 
 const ROUTE = /^(\*|[A-Z]+) (?=\/)([^*?#\s]*?)(\/\*)?$/;
 /** A part that may be anything, `{id}` or `:id`. */
@@ -10,16 +10,18 @@ const PART = /(?<=\/)(?:\{\w+\}|:\w+)(?=\/|$)/;
 
 const escaped = (text) => text.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&');
 
-/** `/users/{id}`, `/reports/*` (all below, and itself) as an expression. */
-function expressionOf(path, isBelow, flags) {
+/** `/users/{id}`, `/reports/*` (all below, and itself) as the text of an expression. */
+function expressionOf(path, isBelow, part) {
   const parts = path.split(new RegExp(PART, 'g')).map(escaped);
-  return new RegExp(`^${parts.join('[^/]+')}${isBelow ? '(?:/.*)?' : ''}$`, flags);
+  return `^${parts.join(part)}${isBelow ? '(?:/.*)?' : ''}$`;
 }
 
 class Route {
   #method;
-  #exact;
-  #loose;
+  #path;
+  #isBelow;
+  /** By how a router compares paths. */
+  #expressions = new Map();
 
   constructor(text, name) {
     const [, method, path, below] = ROUTE.exec(text) ?? [];
@@ -30,14 +32,25 @@ class Route {
       );
     }
     this.#method = method;
-    this.#exact = expressionOf(path, below !== undefined, 's');
-    this.#loose = expressionOf(path, below !== undefined, 'si');
+    this.#path = path;
+    this.#isBelow = below !== undefined;
   }
 
-  /** GET stands for HEAD too. `isLoose`: upper and lower case are one to the framework's router. */
-  fits(method, path, isLoose) {
+  /** Whether one of a path's spellings is the route's. GET stands for HEAD too. */
+  fits(method, spelling, paths) {
     const isMethod = ['*', method].includes(this.#method) || (method === 'HEAD' && this.#method === 'GET');
-    return isMethod && (isLoose ? this.#loose : this.#exact).test(path);
+    if (!isMethod) return false;
+    const expression = this.#expression(spelling);
+    return paths.some((path) => expression.test(path));
+  }
+
+  #expression(spelling) {
+    let expression = this.#expressions.get(spelling);
+    if (expression === undefined) {
+      const all = spelling.of(this.#path).map((path) => expressionOf(path, this.#isBelow, spelling.part));
+      this.#expressions.set(spelling, (expression = new RegExp(all.join('|'), 's')));
+    }
+    return expression;
   }
 }
 
@@ -45,10 +58,9 @@ class Route {
 function byRoute(table, name, read) {
   const routes = Object.entries(table).map(([text, value]) => [new Route(text, name), read(value, name)]);
   return (request) => {
-    const app = typeof request.app?.enabled === 'function' ? request.app : undefined;
-    const path = app === undefined ? pathOf(request) : asRouted(pathOf(request), app);
-    const isLoose = app !== undefined && !app.enabled('case sensitive routing');
-    return routes.find(([route]) => route.fits(request.method, path, isLoose))?.[1];
+    const spelling = spellingOf(request);
+    const paths = spelling.of(pathOf(request));
+    return routes.find(([route]) => route.fits(request.method, spelling, paths))?.[1];
   };
 }
 
@@ -63,7 +75,10 @@ function perRequest(given, name, read) {
   if (given !== null && typeof given === 'object' && !Array.isArray(given)) {
     const find = byRoute(given, name, read);
     // A call of Nest's without HTTP has no route.
-    return ({ rawRequest }) => (rawRequest?.method === undefined ? undefined : find(rawRequest));
+    return ({ request, rawRequest }) => {
+      if (rawRequest?.method === undefined) return undefined;
+      return find(request.method === undefined ? rawRequest : request);
+    };
   }
   const value = read(given, name);
   return () => value;

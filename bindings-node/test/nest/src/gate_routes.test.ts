@@ -121,6 +121,56 @@ describe('a gate before single routes', () => {
     assert.throws(() => admit(new TheGate('bare', {}), { partition: 'live' }), /partition: it is one of a concurrency/);
   });
 
+  it('knows routes of others in each spelling that their routers take', async (t) => {
+    const escapes: [string, number][] = [
+      ['/%6Frders', 5],
+      ['/users/a%2Fb?c', 3],
+      ['/caf%C3%A9', 2],
+      ['/%256Frders', 1],
+      ['/orders%2F7', 1],
+    ];
+    const folded: [string, number][] = [...escapes, ['/Orders/', 5], ['/%4Frders', 5]];
+    const loose: [string, number][] = [...folded, ['//orders', 5], ['/orders;x', 5], ['/%6Frders/;%zz', 5]];
+    // A plugin's route `/` takes both, and parameters of find-my-way may be empty.
+    const strict: [string, number][] = [...escapes, ['/orders/', 5], ['/users/', 3], ['/Orders', 1], ['//orders', 1]];
+    const cost = { 'POST /orders': 5, 'POST /users/{id}': 3, 'POST /caf%C3%A9': 2 };
+    const costing = async (request: ReturnType<typeof requester>, { left }: any, costs: [string, number][]) => {
+      for (const [path, each] of costs) {
+        const before = left('ann');
+        await request(path, 'POST', { 'x-user': 'ann' });
+        assert.equal(before - left('ann'), each, path);
+      }
+    };
+    const routerOptions = {
+      caseSensitive: false,
+      ignoreTrailingSlash: true,
+      ignoreDuplicateSlashes: true,
+      useSemicolonDelimiter: true,
+    };
+    const options: [any, [string, number][]][] = [
+      [{}, strict],
+      [{ routerOptions }, loose],
+    ];
+    for (const [told, costs] of options) {
+      const own = parts('99/hour');
+      const app = Fastify(told);
+      t.after(() => app.close());
+      await app.register(admitFastify, { gate: own.gate, key, cost });
+      for (const path of ['/users/:id', '/café']) app.post(path, async () => 'ok');
+      await app.register(async (orders: any) => orders.post('/', async () => 'ok'), { prefix: '/orders' });
+      await costing(requester(await app.listen({ port: 0, host: '127.0.0.1' })), own, costs);
+    }
+    const koa = parts('99/hour');
+    const app = new Koa();
+    app.use(admitKoa(koa.gate, { key, cost }));
+    app.use(new Router().post('/orders', (context: any) => void (context.body = 'ok')).routes());
+    await costing(await asking(t, app.callback()), koa, [...folded, ['/%6Frders/%zz', 1]]);
+    const node = parts('99/hour');
+    const guard = admit(node.gate, { key, cost });
+    const server = (request: any, response: any) => guard(request, response, () => void response.end('ok'));
+    await costing(await asking(t, server), node, folded);
+  });
+
   it("of Koa's router knows its route", async (t) => {
     const { gate } = parts('2/hour');
     const app = new Koa();
@@ -363,6 +413,18 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       assert.deepEqual([limited.status, limited.json()['violated-policies'], left('ann')], [429, ['route'], 3]);
       payment.forceOpen();
       assert.deepEqual([database.inUse, left('ben')], [0, 9]);
+    });
+
+    it('know a route in each spelling that is served', async (t) => {
+      const own = parts('99/hour');
+      const orders = { gate: own.gate, key, cost: { 'GET /list': 5 } };
+      const { request } = await app(t, { gates: { orders, other: new TheGate('other', {}) } });
+      for (const path of ['/list', '/%6Cist', '/%6c%69st', '/LIST', '/list/', '//list', '/list?a']) {
+        const before = own.left('ann');
+        const { status } = await request(path, ...as('ann'));
+        if (status === 200) assert.equal(before - own.left('ann'), 5, path);
+      }
+      assert.ok(own.left('ann') < 90);
     });
 
     it('refuse with what says when to come back, under a filter for everything too', async (t) => {
