@@ -90,3 +90,16 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Messages stay readable whatever was written.
+pub(crate) fn shortened(text: &str) -> String {
+    cut(text, 60)
+}
+
+/// The first `most` characters, and a sign that there are more.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

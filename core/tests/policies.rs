@@ -244,6 +244,9 @@ fn what_is_no_policy_at_all() {
     assert!(told.contains("too large"), "{told}");
     let error = PolicyConfig::parse_bytes(b"version = 1\n# \xc3\xa9\xff\n").unwrap_err();
     assert_eq!((error.problems()[0].line, error.problems()[0].column), (2, 4), "{error}");
+    // As many as were given, not as many as their replacements have.
+    let (_, told) = whole(PolicyConfig::parse_bytes(&[0xff; MOST_BYTES + 1]).unwrap_err());
+    assert_eq!(told, "1048577 bytes are too many for a policy; at most 1048576");
     // As deep as can be, in each way.
     let deep = 100_000;
     let texts = [
@@ -256,6 +259,59 @@ fn what_is_no_policy_at_all() {
     for text in texts {
         let error = PolicyConfig::parse(&text).expect_err("no policy");
         assert!(error.to_string().len() < 100_000, "{}", error.to_string().len());
+    }
+}
+
+/// A small file may ask for more than there is memory for.
+#[test]
+fn what_the_environment_puts_in_has_an_end() {
+    let value = "x".repeat(1_000);
+    let parsed = |text: &str| PolicyConfig::parse_with(text, &|name| (name == "B").then(|| value.clone()));
+    let key = |times| {
+        let keys = "${B}".repeat(times);
+        parsed(&format!("version = 1\n[limits]\na = {{ rate = \"1/s\", key = \"header:{keys}\" }}\n"))
+    };
+    let Ok(config) = key(65) else { panic!("65 KB are few enough") };
+    assert!(config.to_toml().len() > 65_000);
+    let error = key(66).unwrap_err();
+    let problem = &error.problems()[0];
+    assert_eq!((problem.line, problem.path.as_str()), (3, "limits.a.key"));
+    assert_eq!(problem.message, "is too long once expanded; a text has at most 65536 bytes then");
+    // Of many texts each is short enough.
+    let entries = format!("\"key:{}\", ", "${B}".repeat(60)).repeat(100);
+    let error = parsed(&format!("version = 1\n[gates.a]\naccess = {{ deny = [{entries}] }}\n")).unwrap_err();
+    let told = "all texts are together too long once expanded; at most 1048576 bytes";
+    assert_eq!(error.problems()[0].message, told);
+    assert!(error.to_string().len() < 100_000, "{}", error.to_string().len());
+}
+
+/// Who shows or logs an error has room for it, whatever a file says.
+#[test]
+fn what_is_told_has_an_end() {
+    let long = "k".repeat(100_000);
+    let texts = [
+        format!("[limits.{long}]\nrate = 1\nburts = 2\n"),
+        format!("[limits]\na = {{ rate = \"1/s\" }}\n[breakers.{long}]\n[concurrency.{long}]\nlimit = 1\n"),
+        format!("[limits.{long}]\nrate = \"1/s\"\n[gates.a]\nuse = {{ limits = [\"b\"] }}\n"),
+        format!("[gates.a]\nuse = {{ limits = [\"{long}\", \"{long}\"], queue = \"{long}\" }}\n"),
+        format!("[gates.a]\nrefund_on = [\"{long}\"]\naccess = {{ deny = [\"{long}\"] }}\n"),
+        format!("[limits.a]\nrate = \"${{{long}}}\"\nkey = \"${{{long} }}\"\n"),
+        format!("[concurrency.a]\nlimit = 9\npartitions = {{ {long} = 0.5, b = {long} }}\n"),
+        format!("[concurrency.a]\nlimit = 9\npartitions = {{ {long} = 0.5 }}\n"),
+        format!("[limits.a]\nrate = \"1/s\"\nkey = \"user\"\ntiers = {{ {long} = 1 }}\n"),
+        format!("[shedders.a]\nsignals = {{ {long} = [0.5, 0.9], queue_fill = {{ queue = \"{long}\" }} }}\n"),
+        format!("version = {}\n", "1".repeat(100_000)),
+        format!("scope = \"{long}\"\n"),
+        format!("scope = \"cluster:{long}\"\n"),
+        format!("scope = \"host:{long}\"\n"),
+        format!("{long} = 1\n"),
+    ];
+    for text in texts {
+        let error = PolicyConfig::parse_with(&text, &|_| None).expect_err("no policy");
+        for problem in error.problems() {
+            let at = &text[..text.len().min(40)];
+            assert!(problem.path.len() < 200 && problem.message.len() < 2_000, "{at}: {}", problem.message.len());
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::layout::{NAME_BYTES, OBJECTS, OBJECTS_AT, Record};
 use super::object::{ObjectSpec, OpenContext, Settings};
 use super::{Arena, text};
 use crate::ConfigError;
+use crate::error::shortened;
 use crate::memory::ObjectAllocator;
 use crate::setting::setting;
 use crate::sync::{AtomicU64, Ordering};
@@ -355,7 +356,8 @@ pub(super) fn check_name(argument: &str, name: &str, what: &str) -> Result<(), A
         return Ok(());
     }
     let message = format!(
-        "{argument}: {name:?} is not {what}: 1 to {} of A-Z a-z 0-9 . _ - : / that do not begin with a dot or a dash",
+        "{argument}: {:?} is not {what}: 1 to {} of A-Z a-z 0-9 . _ - : / that do not begin with a dot or a dash",
+        shortened(name),
         NAME_BYTES - 1
     );
     Err(ArenaError::new(ArenaErrorKind::Argument, message))

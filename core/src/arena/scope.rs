@@ -3,6 +3,7 @@
 use super::directory::check_name;
 use super::error::{ArenaError, ArenaErrorKind};
 use super::{Arena, HostConfig};
+use crate::error::shortened;
 use crate::setting::setting;
 use std::sync::Arc;
 
@@ -26,15 +27,18 @@ impl Scope {
             Some(("host", name)) => Self::Host(name.to_owned()),
             Some(("cluster", name)) => {
                 let message = format!(
-                    "scope: {text:?} is for a ClusterLimit; other objects live in \"host:{name}\", the arena of each \
-                     machine"
+                    "scope: {:?} is for a ClusterLimit; other objects live in \"host:{}\", the arena of each \
+                     machine",
+                    shortened(text),
+                    shortened(name)
                 );
                 return Err(ArenaError::new(ArenaErrorKind::Argument, message));
             }
             _ => {
                 let message = format!(
-                    "scope: {text:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads \
-                     of this process) and \"host:NAME\" (every process of this machine)"
+                    "scope: {:?} is not a scope; allowed are \"process\" (private), \"process:NAME\" (the threads \
+                     of this process) and \"host:NAME\" (every process of this machine)",
+                    shortened(text)
                 );
                 return Err(ArenaError::new(ArenaErrorKind::Argument, message));
             }

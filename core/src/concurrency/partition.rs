@@ -1,5 +1,6 @@
 //! Partitions of a limit: their names, their shares, and which come first.
 
+use crate::error::shortened;
 use crate::{ConfigError, ConfigErrorKind};
 use std::fmt;
 
@@ -111,7 +112,8 @@ impl Partitions {
         for (name, share) in shares {
             let name = name.as_ref();
             if name.is_empty() || name.len() > NAME_BYTES {
-                let message = format!("the name {name:?} has {} bytes; 1 to {NAME_BYTES} are allowed", name.len());
+                let message =
+                    format!("the name {:?} has {} bytes; 1 to {NAME_BYTES} are allowed", shortened(name), name.len());
                 return Err(ConfigError::out_of_range(PARTITIONS, message));
             }
             if !(share > 0.0 && share <= 1.0) {

@@ -1,6 +1,7 @@
 //! Address networks.
 
 use crate::ConfigError;
+use crate::error::shortened;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +17,7 @@ impl Network {
     ///
     /// Errors: `field` (the argument this text came in) when it is neither, or bits after the prefix are set.
     pub(crate) fn parse(field: &'static str, text: &str) -> Result<Self, ConfigError> {
-        let wrong = |what: &str| ConfigError::syntax(field, format!("{text:?} {what}"));
+        let wrong = |what: &str| ConfigError::syntax(field, format!("{:?} {what}", shortened(text)));
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let Ok(written) = address.parse::<IpAddr>() else {
             return Err(wrong("is not an address or a network; write 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"));

@@ -10,6 +10,7 @@ use super::{PolicyError, breakers, concurrency, filled, gates, json, limits, que
 use crate::arena::{Scope, check_object_name};
 use crate::breaker::BreakerConfig;
 use crate::concurrency::ConcurrencyConfig;
+use crate::error::shortened;
 use crate::mode::Mode;
 use crate::queue::QueueConfig;
 use crate::{ConfigError, ConfigErrorKind};
@@ -81,8 +82,7 @@ impl PolicyConfig {
     /// Errors: as there.
     pub fn parse_with(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, PolicyError> {
         if text.len() > MOST_BYTES {
-            let message = format!("{} bytes are too many for a policy; at most {MOST_BYTES}", text.len());
-            return Err(PolicyError::whole(message));
+            return Err(too_many(text.len()));
         }
         read(text.strip_prefix('\u{feff}').unwrap_or(text), environment)
     }
@@ -93,7 +93,7 @@ impl PolicyConfig {
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, PolicyError> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::parse(text),
-            Err(_) if bytes.len() > MOST_BYTES => Self::parse(&String::from_utf8_lossy(bytes)),
+            Err(_) if bytes.len() > MOST_BYTES => Err(too_many(bytes.len())),
             Err(error) => {
                 let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
                 let report = Report::new(&before, &|_| None);
@@ -143,6 +143,10 @@ impl PolicyConfig {
             _ => Scope::from_env().map_err(|error| PolicyError::whole(error.message())),
         }
     }
+}
+
+fn too_many(bytes: usize) -> PolicyError {
+    PolicyError::whole(format!("{bytes} bytes are too many for a policy; at most {MOST_BYTES}"))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, PolicyError> {
@@ -233,8 +237,8 @@ fn version(root: &Section<'_, '_>) {
         None => root.report.add(0, "version", wanted, None),
         Some(DeValue::Integer(version)) if version.as_str() == "1" => {}
         Some(DeValue::Integer(version)) => {
-            let message =
-                format!("{version} is a form of the file that this version of tidegate does not know; it knows 1");
+            let message = "is a form of the file that this version of tidegate does not know; it knows 1";
+            let message = format!("{} {message}", shortened(version.as_str()));
             root.wrong("version", message, None);
         }
         Some(_) => root.mistyped("version", "1, the form of the file"),
@@ -259,7 +263,7 @@ fn check_name(section: &Section<'_, '_>, names: &Names, of: &str, name: &str) {
         let message = format!(
             "[{other}] has this name too, and in a named scope both would be one object; give one of them another, \
              such as {:?}",
-            format!("{name}_{}", of.trim_end_matches('s'))
+            format!("{}_{}", shortened(name), of.trim_end_matches('s'))
         );
         section.wrong_key(name, message, None);
     }
@@ -288,9 +292,10 @@ impl Names {
             return section.wrong(key, "", None);
         }
         let known = || self.0.get(of).into_iter().flatten().map(String::as_str);
+        let told = shortened(name);
         let message = match known().next() {
-            None => format!("{name:?} is none; there is no [{of}] in the file"),
-            Some(_) => format!("{name:?} is none of [{of}]; there are {}", listed(known())),
+            None => format!("{told:?} is none; there is no [{of}] in the file"),
+            Some(_) => format!("{told:?} is none of [{of}]; there are {}", listed(known())),
         };
         section.wrong(key, message, section.report.near(name, known()));
     }

@@ -3,6 +3,7 @@
 use super::config::{Names, mode, put_mode};
 use super::section::Section;
 use super::value::Settings;
+use crate::error::shortened;
 use crate::gate::{MOST_DEPENDENCIES, Outcome, Outcomes};
 use crate::http::AccessList;
 use crate::limit::LimitSet;
@@ -84,7 +85,7 @@ pub(super) fn read(section: &Section<'_, '_>, names: &Names) -> (Settings, Optio
                 Some(outcome) => gate.refund_on = gate.refund_on.with(outcome),
                 None => {
                     let known = Outcome::ALL.map(Outcome::name);
-                    let message = format!("{name:?} is none of {}", known.join(", "));
+                    let message = format!("{:?} is none of {}", shortened(name), known.join(", "));
                     section.wrong("refund_on", message, section.report.near(name, known));
                 }
             }
@@ -107,7 +108,7 @@ fn check_listed(parts: &Section<'_, '_>, key: &str, of: &str, listed: &[String],
         }
         // One too many is told above.
         if listed[..place.min(most)].contains(name) {
-            parts.wrong(key, format!("{name:?} stands there twice; leave one out"), None);
+            parts.wrong(key, format!("{:?} stands there twice; leave one out", shortened(name)), None);
         }
     }
 }

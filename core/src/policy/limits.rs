@@ -3,6 +3,7 @@
 use super::config::{mode, put_mode};
 use super::section::{Section, kind_of};
 use super::value::{Settings, Value};
+use crate::error::shortened;
 use crate::limit::{
     Algorithm, BUCKET_SETTINGS, Block, BucketConfig, LIMITER_SETTINGS, LimiterConfig, RateLimiter, TokenBucket, WarmUp,
 };
@@ -63,7 +64,7 @@ impl FromStr for Counted {
             "route" => Ok(Self::Route),
             text => match text.strip_prefix("header:").map(str::trim) {
                 Some(name) if is_token(name) => Ok(Self::Header(name.to_ascii_lowercase())),
-                _ => error(&super::section::shortened(text)),
+                _ => error(&shortened(text)),
             },
         };
         let trimmed = text.trim();

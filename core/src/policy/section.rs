@@ -4,8 +4,9 @@ use super::near::nearest;
 use super::problem::{MOST_PROBLEMS, Problem};
 use super::source::{Environment, Source, expanded};
 use super::value::{Settings, Value};
-use super::{PolicyError, duration};
+use super::{MOST_BYTES, PolicyError, duration};
 use crate::ConfigError;
+use crate::error::{cut, shortened};
 use crate::setting::{Field, Kind, POLICY};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -19,11 +20,19 @@ pub(super) struct Report<'t> {
     environment: Environment<'t>,
     problems: RefCell<Vec<(usize, Problem)>>,
     count: Cell<usize>,
+    /// Bytes of the texts into which the environment put something.
+    put_in: Cell<usize>,
 }
 
 impl<'t> Report<'t> {
     pub(super) fn new(text: &'t str, environment: Environment<'t>) -> Self {
-        Self { source: Source::new(text), environment, problems: RefCell::default(), count: Cell::new(0) }
+        Self {
+            source: Source::new(text),
+            environment,
+            problems: RefCell::default(),
+            count: Cell::new(0),
+            put_in: Cell::new(0),
+        }
     }
 
     pub(super) fn add(&self, at: usize, path: &str, message: impl Into<String>, hint: Option<&str>) {
@@ -32,7 +41,8 @@ impl<'t> Report<'t> {
         if problems.len() < MOST_PROBLEMS {
             let (line, column) = self.source.place(at);
             let (path, hint) = (path.to_owned(), hint.map(str::to_owned));
-            problems.push((at, Problem { line, column, path, message: message.into(), hint }));
+            let message = cut(&message.into(), MESSAGE_CHARS);
+            problems.push((at, Problem { line, column, path, message, hint }));
         }
     }
 
@@ -49,6 +59,18 @@ impl<'t> Report<'t> {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.count.get()
+    }
+
+    /// A text with what the environment puts into it.
+    fn expanded(&self, text: &str) -> Result<(String, bool), String> {
+        let (text, any) = expanded(text, self.environment)?;
+        if any {
+            self.put_in.set(self.put_in.get() + text.len());
+            if self.put_in.get() > MOST_BYTES {
+                return Err(format!("all texts are together too long once expanded; at most {MOST_BYTES} bytes"));
+            }
+        }
+        Ok((text, any))
     }
 
     pub(super) fn place(&self, at: usize) -> (u32, u32) {
@@ -74,7 +96,8 @@ impl<'t> Report<'t> {
 /// A path with another key.
 pub(super) fn joined(path: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let key = if bare { key.to_owned() } else { format!("{key:?}") };
+    let key = cut(key, NAME_CHARS);
+    let key = if bare { key } else { format!("{key:?}") };
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
@@ -183,7 +206,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 
     fn expanded(&self, key: &str, text: &str) -> Option<(String, bool)> {
-        expanded(text, self.report.environment).map_err(|why| self.wrong(key, why, None)).ok()
+        self.report.expanded(text).map_err(|why| self.wrong(key, why, None)).ok()
     }
 
     /// The texts under a key.
@@ -200,7 +223,7 @@ impl<'a, 't> Section<'a, 't> {
                 self.report.add(item.span().start, &path, format!("must be a text, got {got}"), None);
                 continue;
             };
-            match expanded(text, self.report.environment) {
+            match self.report.expanded(text) {
                 Ok((text, _)) => texts.push(text),
                 Err(why) => self.report.add(item.span().start, &path, why, None),
             }
@@ -364,16 +387,12 @@ impl Scalar {
 /// Names, the first of them.
 pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
     const MOST: usize = 20;
-    let first: Vec<_> = names.clone().take(MOST).collect();
+    let first: Vec<_> = names.clone().take(MOST).map(|name| cut(name, NAME_CHARS)).collect();
     let more = names.count().saturating_sub(MOST);
     if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
 }
 
-/// Messages stay readable whatever was written.
-pub(super) fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
+/// No object's name is longer: what is cut is none.
+const NAME_CHARS: usize = 64;
+/// What messages say by themselves is shorter.
+const MESSAGE_CHARS: usize = 4_000;

@@ -1,5 +1,6 @@
 //! The text of a policy: its places, and what the environment puts into it.
 
+use crate::error::shortened;
 use std::ops::Range;
 
 /// A text by lines.
@@ -28,12 +29,23 @@ impl<'t> Source<'t> {
     }
 }
 
+/// The most bytes that one text has after something was put into it.
+pub(super) const MOST_EXPANDED: usize = 1 << 16;
+
 /// What a variable of the environment says.
 pub(super) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// `text` with `${NAME}` and `${NAME:-default}` put in; `$$` is a dollar. The second: whether something was.
 pub(super) fn expanded(text: &str, environment: Environment<'_>) -> Result<(String, bool), String> {
     let (mut made, mut rest, mut any) = (String::with_capacity(text.len()), text, false);
+    // Before it is built: a small file may ask for more than there is memory for.
+    let put = |made: &mut String, value: &str| {
+        if made.len() + value.len() > MOST_EXPANDED {
+            return Err(format!("is too long once expanded; a text has at most {MOST_EXPANDED} bytes then"));
+        }
+        made.push_str(value);
+        Ok(())
+    };
     while let Some((before, after)) = rest.split_once('$') {
         made.push_str(before);
         rest = after;
@@ -51,12 +63,13 @@ pub(super) fn expanded(text: &str, environment: Environment<'_>) -> Result<(Stri
         let (name, default) = inner.split_once(":-").map_or((inner, None), |(name, default)| (name, Some(default)));
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(letters) {
-            return Err(format!("{name:?} is not a variable's name; {how}"));
+            return Err(format!("{:?} is not a variable's name; {how}", shortened(name)));
         }
         match (environment(name).filter(|value| !value.is_empty()), default) {
-            (Some(value), _) => made.push_str(&value),
-            (None, Some(default)) => made.push_str(default),
+            (Some(value), _) => put(&mut made, &value)?,
+            (None, Some(default)) => put(&mut made, default)?,
             (None, None) => {
+                let name = shortened(name);
                 return Err(format!("{name} is not set in the environment; set it, or write ${{{name}:-default}}"));
             }
         }

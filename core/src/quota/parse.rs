@@ -1,6 +1,7 @@
 //! The grammar of a rate: `count (/ | per | a) [multiple] unit`.
 
 use super::{Decimal, NS_PER_S};
+use crate::error::shortened;
 use crate::{ConfigError, ConfigErrorKind};
 
 /// Names of units in nanoseconds; a trailing `s` is taken off before the look-up.
@@ -55,7 +56,7 @@ fn not_a_rate(text: &str) -> ConfigError {
         format!(
             "{:?} is not a rate{hint}; write a count, \"/\" or \"per\", and a unit, like \"100/minute\", \"400/s\" or \
              \"5 per 15 minutes\"",
-            shorten(text)
+            shortened(text)
         ),
     )
 }
@@ -66,15 +67,8 @@ fn unknown_unit(text: &str, unit: &str) -> ConfigError {
         "rate",
         format!(
             "{:?} is not a unit of time (in {:?}); use ns, us, ms, s, min, h, day, week, month (30 days) or year (365)",
-            shorten(unit.trim()),
-            shorten(text)
+            shortened(unit.trim()),
+            shortened(text)
         ),
     )
-}
-
-/// Error messages stay readable whatever was passed.
-fn shorten(text: &str) -> String {
-    let mut chars = text.chars();
-    let start: String = chars.by_ref().take(60).collect();
-    if chars.next().is_some() { start + "…" } else { start }
 }
