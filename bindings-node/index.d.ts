@@ -491,8 +491,9 @@ export interface Classified {
 /**
  * What the end of a call says of the dependency. The first that fits: an `AbortError` is cancelled; tidegate's own
  * refusals and `ignore` count neither way; `unreached`; `failureOn` or `failureResult`; a wrong argument, by Node's
- * code for it, counts neither way unless `failureOn` names it; `slow`; else it is a success. An AggregateError of
- * errors that all count neither way does not either; one that no option names is what its worst is.
+ * code for it, and an answer to the program's own client (Nest's HttpException or an error of http-errors below 500)
+ * count neither way unless `failureOn` names them, which `Error` does not; `slow`; else it is a success. An
+ * AggregateError of errors that all count neither way does not either; one that no option names is what its worst is.
  */
 export class Classifier {
   constructor(options?: ClassifierOptions);
@@ -1347,9 +1348,10 @@ export interface ClientThrottleOptions extends Place {
   // </settings>
   /**
    * Which errors mean that the backend refused (default: what a RetryPolicy retries); others mean that it did answer.
-   * An AbortError, tidegate's own refusals, wrong arguments and what a Classifier ignores mean nothing. A predicate
-   * answers at once; what it throws reaches the caller, with the backend's error as `cause`, and the backend refused. A
-   * Classifier that reads results, such as `http()`, judges them too: a Response of status 503 is a refusal.
+   * An AbortError, tidegate's own refusals, wrong arguments, answers to the program's own client (an HttpException
+   * below 500) that it does not name, and what a Classifier ignores mean nothing. A predicate answers at once; what it
+   * throws reaches the caller, with the backend's error as `cause`, and the backend refused. A Classifier that reads
+   * results, such as `http()`, judges them too: a Response of status 503 is a refusal.
    */
   failureOn?: ErrorFilter;
   /** False lets every call pass and counts nothing; so does TIDEGATE_DISABLED=1 in the environment. */

@@ -128,6 +128,21 @@ const isCancelled = (error) => quietly(() => isAbort(error), false) || isReason(
 const isMistaken = (error) =>
   quietly(() => codes.isWrongArgument(error?.code ?? (error?.name === 'TypeError' ? error.cause?.code : '')), false);
 
+/**
+ * Whether what a server's code threw is an answer to its own client: Nest's HttpException, or an error of http-errors,
+ * below 500. It says nothing of what the code depends on. A client's error, which has the dependency's answer, is none.
+ */
+const isAnswered = (error) => quietly(() => types.isNativeError(error) && answeredStatus(error) < 500, false);
+
+/** NaN: it is no such answer. */
+function answeredStatus(error) {
+  const isNest = typeof error.getStatus === 'function' && typeof error.getResponse === 'function';
+  // As `isHttpError` tells them, and none that was made of a client's error.
+  const isPlain = typeof error.expose === 'boolean' && error.response === undefined;
+  const status = isNest ? error.getStatus() : isPlain && error.status === error.statusCode && error.status;
+  return Number.isInteger(status) && status >= 100 ? status : NaN;
+}
+
 let isClassifier;
 let readsResults;
 let slowFrom;
@@ -144,13 +159,15 @@ function worse(one, other) {
 
 /**
  * What a call's end is. The first that fits: cancelled, refused by us, `ignore`, `unreached`, a failure, a wrong
- * argument unless that is named as one, slow; success. Of a group that no option names it is what the worst of its
- * members is.
+ * argument or an answer to the program's own client unless that is named as one, slow; success. Of a group that no
+ * option names it is what the worst of its members is.
  */
 class Classifier {
   #ignore;
   #unreached;
   #failureOn;
+  /** Whether that is every error, and so names none in particular. */
+  #isAnyFailure;
   #failureResult;
   #retryAfterMs;
   #slow;
@@ -167,6 +184,7 @@ class Classifier {
     this.#ignore = optional(given.ignore, errorMatcher, 'ignore');
     this.#unreached = optional(given.unreached, errorMatcher, 'unreached');
     this.#failureOn = optional(given.failureOn, errorMatcher, 'failureOn');
+    this.#isAnyFailure = given.failureOn === Error;
     this.#failureResult = optional(given.failureResult, resultMatcher, 'failureResult');
     this.#retryAfterMs = optional(given.retryAfterMs, asked, 'retryAfterMs');
     this.#slow = optional(given.slow, resultMatcher, 'slow');
@@ -204,10 +222,11 @@ class Classifier {
     if (isCancelled(error)) return { outcome: 'cancelled', retryAfterMs: undefined };
     if (isRefusal(error) || this.#ignore?.(error)) return { outcome: 'ignore', retryAfterMs: undefined };
     if (this.#unreached?.(error)) return { outcome: 'unreached', retryAfterMs: undefined };
-    const isNamed = this.#failureOn?.(error);
-    // No call was made that anybody could have answered.
-    if (!isNamed && isMistaken(error)) return { outcome: 'ignore', retryAfterMs: undefined };
-    if (this.#failureOn !== undefined && !isNamed) return { outcome: 'success', retryAfterMs: undefined };
+    const fits = this.#failureOn?.(error);
+    const isNamed = fits && !this.#isAnyFailure;
+    // No call was made that anybody could have answered; or its maker answers a client of its own.
+    if (!isNamed && (isMistaken(error) || isAnswered(error))) return { outcome: 'ignore', retryAfterMs: undefined };
+    if (this.#failureOn !== undefined && !fits) return { outcome: 'success', retryAfterMs: undefined };
     return { outcome: 'failure', retryAfterMs: this.#wait(error) };
   }
 
@@ -327,7 +346,8 @@ function http(options = {}) {
   return new Classifier({
     slow,
     slowCallDurationMs,
-    ignore: (error) => answerOf(error) === undefined && some(error, ({ code }) => codes.isUnmade(code)),
+    ignore: (error) =>
+      isAnswered(error) || (answerOf(error) === undefined && some(error, ({ code }) => codes.isUnmade(code))),
     unreached: (error) => answerOf(error) === undefined && some(error, ({ code }) => codes.isUnreached(code)),
     failureOn(error) {
       const answer = answerOf(error);
@@ -351,6 +371,7 @@ module.exports = {
   errorFilter,
   field,
   http,
+  isAnswered,
   isCancelled,
   isClassifier,
   isFailed,

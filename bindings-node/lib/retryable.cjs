@@ -1,7 +1,7 @@
 'use strict';
 // Which errors are worth another attempt, and what they tell about when.
 
-const { answerOf, askedMs, isCancelled, isFailedBy, isMistaken, quietly } = require('./classify.cjs');
+const { answerOf, askedMs, isAnswered, isCancelled, isFailedBy, isMistaken, quietly } = require('./classify.cjs');
 const { CircuitOpenError, RetryBudgetExceededError, ThrottledError, isRefusal } = require('./errors.cjs');
 const { members } = require('./group.cjs');
 
@@ -18,13 +18,13 @@ const MISTAKES = new Set([
 
 /**
  * Whether the dependency failed: an HTTP status of 429 or from 500 on, a timeout, a lost connection, and what is not
- * known; not another status, not tidegate's own refusals, not what a program's mistake looks like. Of a group where all
- * of its members are: what the others fail by will come again.
+ * known; not another status, not an answer to this program's own client, not tidegate's own refusals, not what a
+ * program's mistake looks like. Of a group where all of its members are: what the others fail by will come again.
  */
 const isTransient = (error) => members(error).every(isOneTransient);
 
 function isOneTransient(error) {
-  if (isCancelled(error) || isRefusal(error) || isMistaken(error)) return false;
+  if ([isCancelled, isRefusal, isMistaken, isAnswered].some((fits) => fits(error))) return false;
   const answer = answerOf(error);
   if (answer !== undefined) return isFailedBy(error, answer);
   // What fetch throws for a lost connection is a TypeError with the reason as its cause.

@@ -3,7 +3,7 @@
 const { addon, words, numbers } = require('./native.cjs');
 const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
-const { errorFilter, isCancelled, isClassifier, resultFilter } = require('./classify.cjs');
+const { errorFilter, isAnswered, isCancelled, isClassifier, resultFilter } = require('./classify.cjs');
 const { ThrottledError, isRefusal, refusalOf } = require('./errors.cjs');
 const { members } = require('./group.cjs');
 const { measured } = require('./measured.cjs');
@@ -145,8 +145,11 @@ class ClientThrottle {
     if (members(error).every(isNeutral)) return;
     let isFailure = true;
     try {
-      if (this.#classifier === undefined) isFailure = Boolean(this.#isFailure(error));
-      else {
+      if (this.#classifier === undefined) {
+        isFailure = Boolean(this.#isFailure(error));
+        // Of a client of this program, and no word of the backend.
+        if (!isFailure && members(error).every(isAnswered)) isFailure = undefined;
+      } else {
         const { outcome } = this.#classifier.error(error);
         isFailure = outcome === 'ignore' || outcome === 'cancelled' ? undefined : FAILED.includes(outcome);
       }

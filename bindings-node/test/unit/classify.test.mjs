@@ -348,6 +348,76 @@ describe('a retry', () => {
   });
 });
 
+describe('an answer to the own client', () => {
+  /** As Nest makes them; `httpError` is as http-errors does. */
+  class HttpException extends Error {
+    constructor(response, status) {
+      super(response);
+      Object.assign(this, { response, status });
+    }
+    getStatus() { return this.status; }
+    getResponse() { return this.response; }
+  }
+  const exception = (status) => new HttpException('it', status);
+  const httpError = (status) => Object.assign(new Error('it'), { status, statusCode: status, expose: status < 500 });
+  const raise = (error) => () => { throw error; };
+
+  it('says nothing of the dependency, unless failureOn names it', () => {
+    for (const make of [exception, httpError]) {
+      for (const [options, status, expected] of [
+        [{}, 404, 'ignore'],
+        [{}, 429, 'ignore'],
+        [{}, 500, 'failure'],
+        [{ failureOn: RangeError }, 404, 'ignore'],
+        [{ failureOn: RangeError }, 500, 'success'],
+        [{ failureOn: Error }, 404, 'ignore'],
+        [{ failureOn: Error }, 503, 'failure'],
+        [{ failureOn: ({ status }) => status === 404 }, 404, 'failure'],
+      ]) {
+        const given = `${make.name} ${status} ${Object.values(options)}`;
+        assert.equal(outcome(new Classifier(options).error(make(status))), expected, given);
+        const breaker = new CircuitBreaker('it', { consecutiveFailures: 1, ...options });
+        assert.throws(() => breaker.call(raise(make(status))), { status });
+        assert.equal(breaker.state, expected === 'failure' ? 'open' : 'closed', given);
+      }
+      assert.equal(outcome(http().error(make(429))), 'ignore');
+      assert.equal(outcome(http().error(make(503))), 'failure');
+      assert.equal(outcome(new Classifier().error(new AggregateError([make(404), make(400)]))), 'ignore');
+      assert.equal(outcome(new Classifier().error(new AggregateError([make(404), new Error('it')]))), 'failure');
+    }
+  });
+
+  it('is neither retried nor replaced, and no word of a backend', async () => {
+    for (const error of [exception(404), exception(429), httpError(404), httpError(429)]) {
+      const breaker = new CircuitBreaker('it', { consecutiveFailures: 1 });
+      const retry = new RetryPolicy({ attempts: 3, baseMs: 1 });
+      const resilience = new Resilience({ breaker, retry, fallback: new Fallback({ static: 1 }) });
+      let calls = 0;
+      await assert.rejects(resilience.call(async () => { calls += 1; throw error; }), { status: error.status });
+      assert.deepEqual([calls, breaker.state], [1, 'closed']);
+      for (const failureOn of [undefined, RangeError, Error]) {
+        const throttle = new ClientThrottle({ failureOn });
+        assert.throws(() => throttle.call(raise(error)), { status: error.status });
+        const { accepted, refused } = throttle.stats();
+        assert.deepEqual([accepted, refused], failureOn === Error ? [0, 1] : [0, 0]);
+      }
+    }
+  });
+
+  it('is not the error of a client, which has the answer of the dependency', () => {
+    const clients = [
+      Object.assign(new Error('axios'), { code: 'ERR_BAD_REQUEST', status: 404, response: { status: 404 } }),
+      Object.assign(new Error('made of it'), { ...httpError(404), response: { status: 404 } }),
+      Object.assign(new Error('undici'), { code: 'UND_ERR_RESPONSE', statusCode: 404, headers: {} }),
+      Object.assign(new Error('none'), { getStatus: () => 404 }),
+      { ...httpError(404) },
+      exception('404'),
+    ];
+    for (const error of clients) assert.equal(outcome(new Classifier().error(error)), 'failure', error.message);
+    for (const error of clients.slice(0, 3)) assert.equal(outcome(http().error(error)), 'success', error.message);
+  });
+});
+
 describe('a wrong argument', () => {
   const WRONG = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
   class Fetcher {}
