@@ -89,11 +89,14 @@ function refuseBy(onRefused, { request, response }, go, refusal) {
   let handedOn = false;
   let answeredFor = false;
   response.statusCode = status;
-  // Whoever goes on after all, or fails, does not answer with the refusal's status.
+  // Whoever goes on after all, or fails, does not answer with the refusal's status, nor with its wait.
   const next = (error) => {
     if (answeredFor) return;
     handedOn = true;
-    if (!response.headersSent && response.statusCode === status) response.statusCode = 200;
+    if (!response.headersSent && response.statusCode === status) {
+      response.statusCode = 200;
+      response.removeHeader('Retry-After');
+    }
     go(error);
   };
   const broken = (thrown) => next(asError(thrown));

@@ -45,9 +45,9 @@ function sendable(reply, value) {
  */
 function refuseBy(onRefused, request, reply, refusal, fail) {
   const { status } = problemOf(refusal);
-  // An error does not answer with the refusal's status.
+  // An error does not answer with the refusal's status, nor with its wait.
   const unset = () => {
-    if (!reply.raw.headersSent && reply.statusCode === status) reply.code(200);
+    if (!reply.raw.headersSent && reply.statusCode === status) reply.code(200).removeHeader('retry-after');
   };
   const failed = (thrown) => {
     hasFailed = true;
