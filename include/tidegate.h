@@ -30,6 +30,7 @@
  * - Values. Permits and tickets are two uint64_t passed by value, a tier is a few more; nothing needs to be freed. A
  *   permit is used up once it was reported or given back, and void once its object was reset or reclaimed it: either
  *   way it does nothing any more, and a call says so (TG_NOT_HELD) or ignores it, as told there.
+ *   A tg_admission without a permit of a concurrency limit is not: a copy of it counts as another call, so keep one.
  * - Keys. A pointer to any bytes and how many: empty, long, with NUL, all are keys. NULL with length 0 is the empty
  *   key.
  * - Pointers. One that is not NULL must be good, and a text must end with NUL: no library can check that.
@@ -3877,7 +3878,10 @@ typedef struct {
     { sizeof(tg_gate_request), \
       NULL, 0, NULL, UINT64_MAX, UINT64_C(0), 1, 0, 2, 0 }
 
-/** A gate's answer to a call, and what the call holds. Start from TG_ADMISSION_INIT. */
+/**
+ * A gate's answer to a call, and what the call holds. Start from TG_ADMISSION_INIT, and keep one of a call: see
+ * tg_gate_finish() of copies.
+ */
 typedef struct {
     /** sizeof(tg_admission) */
     size_t struct_size;
@@ -3990,6 +3994,9 @@ tg_status tg_gate_admit_at(const tg_gate *gate,
  * The call has ended: its permit goes back, with what became of it (one of tg_gate_outcome); its cost too, if
  * refund_on says so. TG_OK, or TG_NOT_HELD, and nothing happens: it was finished before, was refused, or belongs to
  * the parent of this process. On any thread, by one at a time.
+ *
+ * Keep one tg_admission of a call, do not copy it: a permit goes back once, even of a copy, but without a concurrency
+ * limit a copy counts as another call, and its cost is given back again.
  *
  * Errors: TG_UNKNOWN_VALUE (outcome).
  */

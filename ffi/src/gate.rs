@@ -307,7 +307,8 @@ impl tg_gate_request {
     }
 }
 
-/// A gate's answer to a call, and what the call holds. Start from TG_ADMISSION_INIT.
+/// A gate's answer to a call, and what the call holds. Start from TG_ADMISSION_INIT, and keep one of a call: see
+/// tg_gate_finish() of copies.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct tg_admission {
@@ -612,6 +613,9 @@ fn finish(
 /// The call has ended: its permit goes back, with what became of it (one of tg_gate_outcome); its cost too, if
 /// refund_on says so. TG_OK, or TG_NOT_HELD, and nothing happens: it was finished before, was refused, or belongs to
 /// the parent of this process. On any thread, by one at a time.
+///
+/// Keep one tg_admission of a call, do not copy it: a permit goes back once, even of a copy, but without a concurrency
+/// limit a copy counts as another call, and its cost is given back again.
 ///
 /// Errors: TG_UNKNOWN_VALUE (outcome).
 #[unsafe(no_mangle)]
