@@ -69,9 +69,10 @@ fn a_header_that_does_not_match_its_checksum_is_refused() {
 fn an_unfamiliar_layout_version_in_the_header_is_an_error_of_its_own() {
     let place = Place::new();
     let file = place.make("orders");
-    poke_header(&file, VERSION_AT, 7);
-    let own = format!("version {LAYOUT_VERSION}");
-    let parts = ["orders.vN.arena", "layout version 7", &own, "tidegate rm orders"];
+    let unfamiliar = LAYOUT_VERSION + 1;
+    poke_header(&file, VERSION_AT, unfamiliar);
+    let (own, other) = (format!("version {LAYOUT_VERSION}"), format!("layout version {unfamiliar}"));
+    let parts = ["orders.vN.arena", &other, &own, "tidegate rm orders"];
     refused(place.open("orders"), ArenaErrorKind::Version, &parts);
 }
 
