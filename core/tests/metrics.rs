@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidegate::breaker::{Outcome, Permit, State};
 use tidegate::concurrency::AdaptiveConfig;
 use tidegate::gate::Request;
+use tidegate::lease::ClusterConfig;
 use tidegate::limit::Mode;
 use tidegate::metrics::{Family, FamilyType, Metrics, MetricsFormat};
 use tidegate::retry::RetryBudgetConfig;
@@ -13,8 +14,8 @@ use tidegate::shed::{Signal, SignalKind};
 use tidegate::throttle::ClientThrottleConfig;
 use tidegate::{
     Algorithm, Arena, BoundedQueue, BreakerConfig, BreakerRegistry, CircuitBreaker, ClientThrottle, Clock,
-    ConcurrencyLimiter, Gate, GateConfig, LoadShedder, ManualClock, OnConflict, QueueConfig, Quota, RateLimiter,
-    RegistryConfig, RetryBudget, ShedderConfig, TokenBucket,
+    ClusterLimit, ConcurrencyLimiter, Gate, GateConfig, LoadShedder, ManualClock, OnConflict, QueueConfig, Quota,
+    RateLimiter, RegistryConfig, RetryBudget, ShedderConfig, TokenBucket,
 };
 
 /// Label pairs and value of each sample, by its name; checks the form of all lines.
@@ -86,6 +87,10 @@ fn everything() -> Metrics {
     let queue = BoundedQueue::<u8>::new(QueueConfig::new(2)).expect("a queue");
     assert!(queue.try_push(1).is_ok());
     metrics.add("orders", &queue).expect("a name");
+    let arena = Arena::process("figures").expect("an arena");
+    let config = ClusterConfig::new(quota("2000/s"));
+    let shared = ClusterLimit::in_arena(&arena, "shared", config, OnConflict::Keep).expect("a limit");
+    metrics.add("shared", &shared).expect("a name");
     metrics
 }
 
