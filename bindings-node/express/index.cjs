@@ -1,23 +1,15 @@
 'use strict';
 // Middleware for Express and everything that calls (request, response, next): Connect, Polka, Node's own http.
 
-const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { HttpLimiter, Plan, ask, readGate, readOptions, refuse, respond } = require('../http/middleware.cjs');
+const { HttpLimiter, Plan, ask, readGate, readRateLimit, refuse, respond } = require('../http/middleware.cjs');
 const { breakOff, isOver } = require('../http/over.cjs');
 const { failed, problemOf } = require('../http/problem.cjs');
 const { answerLater, begun, sendValue, silence, watch } = require('../http/refused.cjs');
 const { pathOf } = require('../http/spelling.cjs');
 const { asError, complain, isPromise } = require('../lib/promise.cjs');
 
-function rateLimit(options) {
-  const read = readOptions(options, 'rateLimit');
-  if (read.limits.length === 0 && read.entrance === undefined) {
-    const needed = "a rate such as '100/minute', or limits, concurrency, a backlog or a shedder";
-    throw check.valueError(`rateLimit needs ${needed}`);
-  }
-  return middleware(read);
-}
+const rateLimit = (options) => middleware(readRateLimit(options));
 
 const admit = (gate, options = {}) => middleware(readGate(gate, options, 'admit'));
 

@@ -70,6 +70,16 @@ function read(given, where, declaredBy) {
 
 const limitsOfOne = (rate, single, place) => (rate === undefined ? [] : Limit.all(rate, single, place));
 
+/** The options of a middleware `rateLimit`, which has something to decide. */
+function readRateLimit(given) {
+  const read = readOptions(given, 'rateLimit');
+  if (read.limits.length === 0 && read.entrance === undefined) {
+    const needed = "a rate such as '100/minute', or limits, concurrency, a backlog or a shedder";
+    throw check.valueError(`rateLimit needs ${needed}`);
+  }
+  return read;
+}
+
 /** What `readOptions` gives, of a gate and how requests ask it. */
 function readGate(gate, given, where) {
   const [limiter, { exempt, onRefused, ...asking }] = limiterOptions(check.options(given, where, GATE));
@@ -124,4 +134,4 @@ function respond(response, problem) {
   response.end(JSON.stringify(problem));
 }
 
-module.exports = { HttpLimiter, Plan, admit, ask, enter, readGate, readOptions, refuse, respond };
+module.exports = { HttpLimiter, Plan, admit, ask, enter, readGate, readOptions, readRateLimit, refuse, respond };

@@ -1,22 +1,14 @@
 'use strict';
 // Middleware for Koa.
 
-const check = require('../lib/check.cjs');
 const { clientIp, firstOf, header, route, user } = require('../http/keys.cjs');
-const { HttpLimiter, Plan, admit: decide, readGate, readOptions } = require('../http/middleware.cjs');
+const { HttpLimiter, Plan, admit: decide, readGate, readRateLimit } = require('../http/middleware.cjs');
 const { isOver } = require('../http/over.cjs');
 const { CONTENT_TYPE, problemOf } = require('../http/problem.cjs');
 const { answerFor, begun, patience, watch } = require('../http/refused.cjs');
 const { asError } = require('../lib/promise.cjs');
 
-function rateLimit(options) {
-  const read = readOptions(options, 'rateLimit');
-  if (read.limits.length === 0 && read.entrance === undefined) {
-    const needed = "a rate such as '100/minute', or limits, concurrency, a backlog or a shedder";
-    throw check.valueError(`rateLimit needs ${needed}`);
-  }
-  return middleware(read);
-}
+const rateLimit = (options) => middleware(readRateLimit(options));
 
 const admit = (gate, options = {}) => middleware(readGate(gate, options, 'admit'));
 
