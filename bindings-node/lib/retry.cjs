@@ -127,15 +127,15 @@ function notOver(call) {
   return call;
 }
 
-/** Runs a call that pays; in it nobody else does. */
-async function paying(budget, run) {
+/** Pays for a call, if there is a budget. What `within` runs is in it until its `isOver`, and need not pay. */
+function paying(budget) {
+  if (budget === undefined) return undefined;
   pay(budget);
-  const call = { budget, around: open(paid.getStore()), isOver: false };
-  try {
-    return await paid.run(call, run);
-  } finally {
-    call.isOver = true;
-  }
+  return { budget, around: open(paid.getStore()), isOver: false };
+}
+
+function within(call, fn, receiver, args) {
+  return call === undefined ? fn.apply(receiver, args) : paid.run(call, Reflect.apply, fn, receiver, args);
 }
 
 let isPolicy;
@@ -143,7 +143,6 @@ let selectPolicy;
 let delayOf;
 let nextOf;
 let retriesResults;
-let twinOf;
 let withBudget;
 let stepsOf;
 
@@ -157,8 +156,6 @@ class RetryPolicy {
   #clock;
   /** The policy that has the place in the addon's table, where this is not it. */
   #origin;
-  /** The same policy for a call that has been paid for; undefined: calls of this one need not. */
-  #paid;
 
   static {
     isPolicy = (value) => value !== null && typeof value === 'object' && #id in value;
@@ -195,17 +192,12 @@ class RetryPolicy {
     retryPolicy.create(this);
     this.#id = words[0];
     this.#clock = clock;
-    if (budget !== undefined) this.#pays(budget);
+    this.#budget = budget;
   }
 
   /** The defaults of Python's stamina. */
   static stamina(options = {}) {
     return new this({ attempts: 10, deadlineMs: 45_000, ...options });
-  }
-
-  #pays(budget) {
-    this.#budget = budget;
-    this.#paid = twinOf(this);
   }
 
   get budget() {
@@ -218,34 +210,43 @@ class RetryPolicy {
     verifyCallee(fn, ADVICE);
     const signal = options === undefined ? undefined : signalOf(options);
     const start = this.#begin(signal);
-    if (this.#paid !== undefined) return paying(this.#budget, () => this.#paid.call(fn, options));
+    const call = paying(this.#budget);
     // The first attempt stands here, and in `wrap`: another async function around it would cost what the rest does.
-    let result;
     try {
-      result = await fn();
-    } catch (error) {
-      return this.#again({ error, failed: undefined }, start, signal, fn, undefined, [], options?.[REFUSES]);
+      let result;
+      try {
+        result = await within(call, fn, undefined, []);
+      } catch (error) {
+        const end = { error, failed: undefined };
+        return await this.#again(end, start, signal, fn, undefined, [], call, options?.[REFUSES]);
+      }
+      const failed = this.#retryResult?.(result);
+      if (!failed) return result;
+      return await this.#again({ result, failed }, start, signal, fn, undefined, [], call, options?.[REFUSES]);
+    } finally {
+      if (call !== undefined) call.isOver = true;
     }
-    const failed = this.#retryResult?.(result);
-    return failed ? this.#again({ result, failed }, start, signal, fn, undefined, [], options?.[REFUSES]) : result;
   }
 
   wrap(fn) {
     selectPolicy(this, 'wrap');
     verifyCallee(fn, ADVICE);
     const self = this;
-    const again = self.#paid?.wrap(fn);
     async function wrapped(...args) {
-      if (again !== undefined) return paying(self.#budget, () => again.apply(this, args));
       const start = self.#begin(undefined);
-      let result;
+      const call = paying(self.#budget);
       try {
-        result = await fn.apply(this, args);
-      } catch (error) {
-        return self.#again({ error, failed: undefined }, start, undefined, fn, this, args);
+        let result;
+        try {
+          result = await within(call, fn, this, args);
+        } catch (error) {
+          return await self.#again({ error, failed: undefined }, start, undefined, fn, this, args, call);
+        }
+        const failed = self.#retryResult?.(result);
+        return failed ? await self.#again({ result, failed }, start, undefined, fn, this, args, call) : result;
+      } finally {
+        if (call !== undefined) call.isOver = true;
       }
-      const failed = self.#retryResult?.(result);
-      return failed ? self.#again({ result, failed }, start, undefined, fn, this, args) : result;
     }
     return inPlaceOf(fn, wrapped);
   }
@@ -267,7 +268,7 @@ class RetryPolicy {
   }
 
   /** The first attempt has failed: by an error, or by a result and what a Classifier says of it. */
-  async #again(first, start, signal, fn, receiver, args, refuses = undefined) {
+  async #again(first, start, signal, fn, receiver, args, paidCall, refuses = undefined) {
     let [end, previous] = [first, 0];
     // Within a call that has a deadline, or a caller that may go away.
     const { deadline, call } = callAround();
@@ -296,7 +297,7 @@ class RetryPolicy {
       throwIfAborted(around);
       let result;
       try {
-        result = await fn.apply(receiver, args);
+        result = await within(paidCall, fn, receiver, args);
       } catch (error) {
         // A refusal of a later attempt tells nothing of the one before, which may have done its work.
         if (end.failed === undefined && isRefusal(error)) thrownAfter(end.error, error);
@@ -361,21 +362,16 @@ class RetryPolicy {
         self.#after(end, attempts, previous, start, undefined, false, undefined),
     });
     retriesResults = (self) => self.#retryResult !== undefined;
-    twinOf = (self) => {
+    /** The same policy with a budget. */
+    withBudget = (self, budget) => {
       const twin = new RetryPolicy();
       twin.#origin = self;
       twin.#id = self.#id;
       twin.#settings = self.#settings;
-      twin.#budget = self.#budget;
+      twin.#budget = budget;
       twin.#retryOn = self.#retryOn;
       twin.#retryResult = self.#retryResult;
       twin.#clock = self.#clock;
-      return twin;
-    };
-    /** The same policy with a budget. */
-    withBudget = (self, budget) => {
-      const twin = twinOf(self);
-      twin.#pays(budget);
       return twin;
     };
     shown(this, (policy) => ({ ...policy.#settings, budget: policy.#budget }));
