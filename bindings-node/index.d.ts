@@ -1308,6 +1308,8 @@ export interface ResilienceOptions<F extends Fallback<any> | undefined = Fallbac
   totalTimeout?: Timeout;
   retry?: RetryPolicy;
   breaker?: CircuitBreaker;
+  /** In place of a breaker or within it. */
+  throttle?: ClientThrottle;
   concurrency?: ConcurrencyLimiter;
   attemptTimeout?: Timeout;
 }
@@ -1317,8 +1319,8 @@ export type ResilienceResult<F, R> = F extends Fallback<infer Q> ? FallbackOutco
 
 /**
  * A call under several policies. From the outside in they are always fallback, totalTimeout, retry, breaker,
- * concurrency, attemptTimeout, in whatever order they are given; each attempt is one call for the breaker. A permit of
- * `concurrency` is held until the function itself has ended.
+ * throttle, concurrency, attemptTimeout, in whatever order they are given; each attempt is one call for breaker and
+ * throttle. A permit of `concurrency` is held until the function itself has ended.
  */
 export class Resilience<F extends Fallback<any> | undefined = undefined> {
   constructor(options: ResilienceOptions<F>);

@@ -11,6 +11,7 @@ const { isDeadline } = require('./deadline.cjs');
 const { reportCall } = require('./outcome.cjs');
 const { REFUSES, RetryPolicy } = require('./retry.cjs');
 const { shown } = require('./show.cjs');
+const { ClientThrottle, stepsOf } = require('./throttle.cjs');
 const { Timeout, endOfCaller, limitOf, timed, withSignal } = require('./timeout.cjs');
 
 /** Where a generator is to be guarded. */
@@ -21,6 +22,7 @@ const PARTS = {
   totalTimeout: Timeout,
   retry: RetryPolicy,
   breaker: CircuitBreaker,
+  throttle: ClientThrottle,
   concurrency: ConcurrencyLimiter,
   attemptTimeout: Timeout,
 };
@@ -31,11 +33,22 @@ function isAbandoned(caller, error) {
   return end !== undefined && end.reason === error && !isTimeUp(error);
 }
 
+/** What one's predicate throws does not keep it from the other. */
+function bothHear(throttle, permit, how, end) {
+  try {
+    throttle?.[how](end);
+  } finally {
+    permit?.[how](end);
+  }
+}
+
 let verify;
 
 class Resilience {
   #parts = {};
   #total;
+  /** The parts of a call of the throttle. */
+  #throttle;
   #attempt = { limitMs: Infinity, clock: undefined };
   /** Throws what would come of a wait that ends while the circuit is still open. */
   #refuses = (waitMs) => {
@@ -60,7 +73,8 @@ class Resilience {
       if (!(part instanceof Part)) throw check.typeError(`${name} must be a ${Part.name}, got ${check.show(part)}`);
       this.#parts[name] = part;
     }
-    const { totalTimeout, attemptTimeout } = this.#parts;
+    const { totalTimeout, throttle, attemptTimeout } = this.#parts;
+    if (throttle !== undefined) this.#throttle = stepsOf(throttle);
     if (totalTimeout !== undefined) {
       if (totalTimeout.totalMs === undefined) throw check.valueError('totalTimeout must be a Timeout with totalMs');
       this.#total = limitOf(totalTimeout, 'totalMs');
@@ -116,14 +130,16 @@ class Resilience {
     return retry.call(() => this.#attempted(call, caller), options);
   }
 
-  /** One attempt: one call of the breaker. */
+  /** One attempt: one call of the breaker, and of the throttle. */
   async #attempted(call, caller) {
     const { breaker, concurrency } = this.#parts;
+    const throttle = this.#throttle;
     const { limitMs, clock } = this.#attempt;
     const permit = breaker?.acquire();
     let hasBegun = false;
     let value;
     try {
+      throttle?.admit();
       if (concurrency === undefined) {
         hasBegun = true;
         value = await timed(call, limitMs, clock, caller);
@@ -136,12 +152,12 @@ class Resilience {
         value = await timed(call, limitMs, clock, caller, (isWell, error) => reportCall(place, isWell, error));
       }
     } catch (error) {
-      // A call that waited in vain for its turn says nothing of the dependency.
+      // A call that waited in vain for its turn, or was throttled, says nothing of the dependency.
       if (!hasBegun || isAbandoned(caller, error)) permit?.release();
-      else permit?.error(error);
+      else bothHear(throttle, permit, 'error', error);
       throw error;
     }
-    permit?.result(value);
+    bothHear(throttle, permit, 'result', value);
     return value;
   }
 

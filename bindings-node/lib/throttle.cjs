@@ -29,6 +29,7 @@ const isNeutral = (error) => isCancelled(error) || isRefusal(error) || isMistake
 
 let select;
 let acquireWith;
+let stepsOf;
 
 class ClientThrottle {
   #id;
@@ -50,6 +51,12 @@ class ClientThrottle {
       throttle.tryAcquire();
       return words[1] === 1;
     };
+    /** The parts of a call, for who makes it elsewhere. */
+    stepsOf = (self) => ({
+      admit: () => self.#admit(),
+      error: (error) => self.#judge(error),
+      result: (value) => self.#judgeResult(value),
+    });
   }
 
   constructor(options = {}) {
@@ -99,11 +106,14 @@ class ClientThrottle {
     });
   }
 
+  #admit() {
+    if (this.tryAcquire()) return;
+    const name = this.#name === undefined ? '' : ` ${JSON.stringify(this.#name)}`;
+    throw refusalOf(this, new ThrottledError(`client throttle${name} rejected a call`, this.retryAfterMs));
+  }
+
   #run(fn, receiver, args) {
-    if (!this.tryAcquire()) {
-      const name = this.#name === undefined ? '' : ` ${JSON.stringify(this.#name)}`;
-      throw refusalOf(this, new ThrottledError(`client throttle${name} rejected a call`, this.retryAfterMs));
-    }
+    this.#admit();
     let result;
     let isLater;
     try {
@@ -189,6 +199,7 @@ measured(ClientThrottle, 'throttle', (self) => select(self, 'add'));
 
 module.exports = {
   ClientThrottle,
+  stepsOf: (it) => stepsOf(it),
   /** For the vectors, which give the draw. */
   acquireWith: (...given) => acquireWith(...given),
 };

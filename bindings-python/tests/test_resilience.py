@@ -24,6 +24,7 @@ from tidegate import (
     BoundedQueue,
     CircuitBreaker,
     Classifier,
+    ClientThrottle,
     CircuitOpenError,
     ConcurrencyLimiter,
     ConcurrencyLimitError,
@@ -36,6 +37,7 @@ from tidegate import (
     RetryBudget,
     RetryBudgetExceededError,
     RetryPolicy,
+    ThrottledError,
     Timeout,
     TimeoutExceededError,
     cached,
@@ -69,6 +71,7 @@ ERRORS: dict[str, type[BaseException]] = {
     "timeout": TimeoutExceededError,
     "budget": RetryBudgetExceededError,
     "full": ConcurrencyLimitError,
+    "throttled": ThrottledError,
 }
 
 
@@ -132,6 +135,10 @@ def resilience_of(
         parts["breaker"] = CircuitBreaker(
             "it", consecutive_failures=policies["breaker"], classifier=classifier, clock=clock if slow else None
         )
+    if "throttle" in policies:
+        parts["throttle"] = ClientThrottle(max_rejection=1, clock=clock)
+        for _ in range(policies["throttle"]):
+            parts["throttle"].refused()
     if "concurrency" in policies:
         parts["concurrency"] = ConcurrencyLimiter(policies["concurrency"])
     for name, ms in [("total_timeout", "total_ms"), ("attempt_timeout", "attempt_ms")]:
@@ -204,6 +211,10 @@ def test_policies(case: dict[str, Any], is_async: bool, clock: ManualClock) -> N
             assert breaker.state == step["breaker"]["state"]
             assert breaker.state == "open" or breaker.stats().failed == step["breaker"]["failed"]
             assert breaker.stats().slow == step["breaker"].get("slow", 0)
+        if "throttle" in step:
+            heard = parts["throttle"].stats()
+            refused = heard.refused - case["with"]["throttle"]
+            assert {"accepted": heard.accepted, "refused": refused} == step["throttle"]
     for part in parts.values():
         if isinstance(part, ConcurrencyLimiter):
             assert part.stats().in_use == 0
@@ -215,13 +226,14 @@ def all_parts() -> dict[str, Any]:
         "total_timeout": 60,
         "retry": RetryPolicy(3, base=0, max_delay=0),
         "breaker": CircuitBreaker("it", consecutive_failures=9),
+        "throttle": ClientThrottle(),
         "concurrency": ConcurrencyLimiter(1),
         "attempt_timeout": timedelta(seconds=5),
     }
 
 
 def test_the_order_in_which_they_are_given_does_not_count() -> None:
-    for names in itertools.islice(itertools.permutations(all_parts()), 0, 720, 17):
+    for names in itertools.islice(itertools.permutations(all_parts()), 0, 5040, 117):
         parts = all_parts()
         resilience = Resilience(**{name: parts[name] for name in names})
         assert list(resilience._parts) == list(parts)

@@ -12,6 +12,7 @@ import {
   BoundedQueue,
   CircuitBreaker,
   CircuitOpenError,
+  ClientThrottle,
   ConcurrencyLimitError,
   ConcurrencyLimiter,
   Deadline,
@@ -23,6 +24,7 @@ import {
   RetryBudget,
   RetryBudgetExceededError,
   RetryPolicy,
+  ThrottledError,
   Timeout,
   TimeoutExceededError,
   cached,
@@ -61,6 +63,7 @@ const IS = {
   timeout: (error) => error instanceof TimeoutExceededError,
   budget: (error) => error instanceof RetryBudgetExceededError,
   full: (error) => error instanceof ConcurrencyLimitError,
+  throttled: (error) => error instanceof ThrottledError,
 };
 
 /** A function that does one act after the other. */
@@ -98,6 +101,10 @@ function resilienceOf(given, clock) {
     const own = slow === undefined ? undefined : clock;
     parts.breaker = new CircuitBreaker('it', { consecutiveFailures: given.breaker, classifier, clock: own });
   }
+  if (given.throttle !== undefined) {
+    parts.throttle = new ClientThrottle({ maxRejection: 1, clock });
+    for (let n = 0; n < given.throttle; n++) parts.throttle.refused();
+  }
   if (given.attempts !== undefined) {
     const { ratio, min_per_second: minPerSecond } = given.budget ?? {};
     const budget = given.budget && new RetryBudget({ ratio, minPerSecond });
@@ -123,7 +130,7 @@ function resilienceOf(given, clock) {
 }
 
 const KNOWN = `attempts base_ms retry_on budget breaker classifier concurrency total_ms attempt_ms cached static
-  alternatives queue order fallback_on slow_ms slow_results`.split(/\s+/);
+  alternatives queue order fallback_on slow_ms slow_results throttle`.split(/\s+/);
 
 describe('the policies of tests/resilience', () => {
   for (const { name, with: given, steps } of cases) {
@@ -161,6 +168,10 @@ describe('the policies of tests/resilience', () => {
           assert.equal(state, step.breaker.state);
           if (step.breaker.failed !== undefined) assert.equal(failed, step.breaker.failed);
           assert.equal(slow, step.breaker.slow ?? 0);
+        }
+        if (step.throttle !== undefined) {
+          const { accepted, refused } = parts.throttle.stats();
+          assert.deepEqual({ accepted, refused: refused - given.throttle }, step.throttle);
         }
         assert.equal(getEventListeners(caller.signal, 'abort').length, 0);
         if (parts.concurrency !== undefined) assert.equal(parts.concurrency.inUse, 0);

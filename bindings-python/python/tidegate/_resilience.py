@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 from ._fallback import Fallback, Outcome
 from ._functions import decorates, not_async, refuse_lazy, wrapped
 from ._retry import RetryPolicy
-from ._tidegate import CircuitBreaker, ConcurrencyLimiter
+from ._tidegate import CircuitBreaker, ClientThrottle, ConcurrencyLimiter
 from ._time import limit_seconds
 from ._timeout import Timeout
 from .errors import ConfigError
@@ -27,7 +27,7 @@ _Layer = Callable[..., Any]
 class Resilience(Generic[F]):
     """A call under several policies. From the outside in they are always
 
-        fallback → total_timeout → retry → breaker → concurrency → attempt_timeout → the function
+        fallback → total_timeout → retry → breaker → throttle → concurrency → attempt_timeout → the function
 
     in whatever order they are given; each attempt is one call for the breaker.
 
@@ -43,6 +43,7 @@ class Resilience(Generic[F]):
         total_timeout: seconds, or a Timeout with ``total``, whose ``attempt`` is then that of each attempt.
         retry: a RetryPolicy.
         breaker: a CircuitBreaker.
+        throttle: a ClientThrottle, in place of a breaker or within it.
         concurrency: a ConcurrencyLimiter.
         attempt_timeout: seconds, or a Timeout.
 
@@ -62,6 +63,7 @@ class Resilience(Generic[F]):
         total_timeout: float | timedelta | Timeout | None = None,
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
+        throttle: ClientThrottle | None = None,
         concurrency: ConcurrencyLimiter | None = None,
         attempt_timeout: float | timedelta | Timeout | None = None,
     ) -> None: ...
@@ -73,6 +75,7 @@ class Resilience(Generic[F]):
         total_timeout: float | timedelta | Timeout | None = None,
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
+        throttle: ClientThrottle | None = None,
         concurrency: ConcurrencyLimiter | None = None,
         attempt_timeout: float | timedelta | Timeout | None = None,
     ) -> None: ...
@@ -83,6 +86,7 @@ class Resilience(Generic[F]):
         total_timeout: float | timedelta | Timeout | None = None,
         retry: RetryPolicy | None = None,
         breaker: CircuitBreaker | None = None,
+        throttle: ClientThrottle | None = None,
         concurrency: ConcurrencyLimiter | None = None,
         attempt_timeout: float | timedelta | Timeout | None = None,
     ) -> None:
@@ -98,13 +102,14 @@ class Resilience(Generic[F]):
             "total_timeout": total,
             "retry": _part("retry", retry, RetryPolicy),
             "breaker": _part("breaker", breaker, CircuitBreaker),
+            "throttle": _part("throttle", throttle, ClientThrottle),
             "concurrency": _part("concurrency", concurrency, ConcurrencyLimiter),
             "attempt_timeout": _timeout("attempt_timeout", attempt_timeout) or attempt,
         }
         self._parts = {name: part for name, part in given.items() if part is not None}
         self.fallback = fallback
         within = dict(self._parts)
-        if total is not None and any(name in within for name in ("retry", "breaker", "concurrency")):
+        if total is not None and any(name in within for name in ("retry", "breaker", "throttle", "concurrency")):
             # Else the total time would end a call that hangs by a cancellation, and the breaker count nothing.
             within.setdefault("attempt_timeout", Timeout(attempt=math.inf, clock=total._clock))
         if retry is not None and breaker is not None:
@@ -180,7 +185,7 @@ def _layers(parts: dict[str, Any]) -> tuple[list[_Layer], list[_Layer]]:
     """What runs the function, from the outside in, sync and async. Each is called with those inside of it."""
     sync: list[_Layer] = []
     is_async: list[_Layer] = []
-    for name in ("total_timeout", "retry", "breaker", "concurrency", "attempt_timeout"):
+    for name in ("total_timeout", "retry", "breaker", "throttle", "concurrency", "attempt_timeout"):
         if name not in parts:
             continue
         part = parts[name]
