@@ -1,6 +1,6 @@
 'use strict';
 
-const { translateFilters } = require('./filtered.cjs');
+const { askLast, translateFilters } = require('./filtered.cjs');
 const { classesOf, limitedMethods } = require('./marks.cjs');
 const { verifyGuarded } = require('./presence.cjs');
 const { standAside, standIn, translated } = require('./refusals.cjs');
@@ -18,27 +18,28 @@ class TidegateExplorer {
   #registry;
   #settle;
   #host;
-  #translation;
+  #config;
+  #interceptor;
 
-  /** @param translation of refusals for filters of the application: Nest's config and our interceptor, or undefined */
-  constructor(modules, registry, settle, host, translation) {
-    this.#translation = translation;
-    this.#settle = settle;
-    this.#host = host;
+  /** @param config Nest's ApplicationConfig, undefined where it cannot be had */
+  constructor(modules, registry, settle, { host, config, interceptor }) {
     this.#modules = modules;
     this.#registry = registry;
+    this.#settle = settle;
+    this.#host = host;
+    this.#config = config;
+    this.#interceptor = interceptor;
   }
 
   /** All instances are made, and no route of HTTP. */
   beforeRoutes() {
-    if (this.#translation === undefined) return;
-    const { config, interceptor } = this.#translation;
+    askLast(this.#config);
     const translate = (error, host) => (FILTERED.has(host.getType()) ? translated(this.#registry, error, host) : error);
-    if (translateFilters(this.#modules, config, translate)) standAside(interceptor);
+    if (translateFilters(this.#modules, this.#config, translate)) standAside(this.#interceptor);
   }
 
   onModuleInit() {
-    if (this.#translation !== undefined) standIn(this.#translation.interceptor);
+    standIn(this.#interceptor);
     this.#settle();
     const hasRoutes = (this.#host?.httpAdapter ?? null) !== null;
     for (const module of this.#modules.values()) {

@@ -3,15 +3,19 @@
 // set. Whatever a guard, pipe, interceptor, handler or middleware of HTTP throws ends in a filter, and nowhere else.
 
 const { httpException } = require('./exception.cjs');
-const { TidegateExceptionFilter } = require('./filter.cjs');
+const { NestsOwnAnswers, TidegateExceptionFilter } = require('./filter.cjs');
 const { classesOf, methodsOf } = require('./marks.cjs');
 const { LimitsNeedModule } = require('./presence.cjs');
 
 /** Nest's own names: the filters over a class or method, and what a filter catches. */
 const FILTERS = '__exceptionFilters__';
 const CATCHES = '__filterCatchExceptions__';
-const OURS = new Set([TidegateExceptionFilter.prototype.catch, LimitsNeedModule.prototype.catch]);
+const OURS = new Set(
+  [TidegateExceptionFilter, NestsOwnAnswers, LimitsNeedModule].map(({ prototype }) => prototype.catch),
+);
 const translating = new WeakSet();
+/** Filters that come after those of the application. */
+const last = new WeakSet();
 /** Of an exception that is made to ask what it is an instance of. */
 const ANY_STATUS = 503;
 
@@ -29,6 +33,21 @@ function translateFilters(modules, config, translate) {
     else if (filter === undefined) all = false;
   }
   return all;
+}
+
+/** `filter`, which is asked only when none of the application's takes a refusal: see `askLast`. */
+function asLast(filter) {
+  last.add(filter);
+  return filter;
+}
+
+/**
+ * Nest takes the filters of imported modules first, and those of a module that is imported later before these; whatever
+ * the order of modules, an application's own are to come before ours.
+ */
+function askLast(config) {
+  // The list itself: Nest asks it from its end, when it makes a route.
+  config?.getGlobalFilters().sort((a, b) => last.has(b) - last.has(a));
 }
 
 /** As an instance, or as a class of which Nest makes one for each request. */
@@ -84,4 +103,4 @@ function catchToo(own, type, isPrototype) {
   return Reflect.setPrototypeOf(own, prototype);
 }
 
-module.exports = { translateFilters };
+module.exports = { asLast, askLast, translateFilters };

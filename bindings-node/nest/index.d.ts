@@ -87,7 +87,10 @@ export interface TidegateGlobals {
    * Guard every route: true (default), your subclass of TidegateGuard, or false (then use `@UseGuards(TidegateGuard)`).
    */
   guard?: boolean | Type<TidegateGuard>;
-  /** Turn refusals into answers everywhere: true (default), your own filter, or false (no interceptor either). */
+  /**
+   * Who answers refusals that no other filter of the application takes: ours (true, the default), your own, or Nest
+   * itself (false), with the problem as JSON. Filters get each as an HttpException with Retry-After set, in any case.
+   */
   filter?: boolean | Type<ExceptionFilter>;
 }
 
@@ -224,9 +227,9 @@ export interface RefusalExtensions {
 }
 
 /**
- * Makes HttpExceptions of the refusals that leave a handler and sets Retry-After, before any filter. Unless
- * `filter: false` for GraphQL, messages and sockets, and for controllers that Nest makes for each request; other routes
- * of HTTP need none, their filters get HttpExceptions.
+ * Makes HttpExceptions of the refusals that leave a handler and sets Retry-After, before any filter, for GraphQL,
+ * messages and sockets, and for controllers that Nest makes for each request; other routes of HTTP need none, their
+ * filters get HttpExceptions.
  */
 export class TidegateInterceptor implements NestInterceptor {
   constructor(registry: TidegateRegistry);

@@ -11,7 +11,8 @@ const {
 } = require('@nestjs/core');
 const check = require('../lib/check.cjs');
 const { TidegateExplorer } = require('./explorer.cjs');
-const { TidegateExceptionFilter } = require('./filter.cjs');
+const { NestsOwnAnswers, TidegateExceptionFilter } = require('./filter.cjs');
+const { asLast } = require('./filtered.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { GuardPlace, guardOf } = require('./override.cjs');
 const { namesOf } = require('./policy.cjs');
@@ -46,12 +47,19 @@ function globalGuard(value) {
   return [value, theirs, { provide: APP_GUARD, useExisting: TidegateGuard }];
 }
 
+/** A refusal that no filter of the application takes is answered, whichever is chosen. */
 function globalFilter(value) {
   const ours = TidegateExceptionFilter;
-  if (value === false) return [ours];
-  if (value === true || value === ours) return [ours, { provide: APP_FILTER, useExisting: ours }];
-  // For refusals that theirs does not catch; the later comes first.
-  const last = { provide: APP_FILTER, useFactory: (registry) => new ours(registry), inject: [TidegateRegistry] };
+  const behind = (make, ...inject) => {
+    const useFactory = (...given) => asLast(make(...given));
+    return { provide: APP_FILTER, useFactory, inject };
+  };
+  if (value === false) {
+    return [ours, behind((registry, host) => new NestsOwnAnswers(registry, host), TidegateRegistry, HttpAdapterHost)];
+  }
+  if (value === true || value === ours) return [ours, behind((filter) => filter, ours)];
+  // For refusals that theirs does not catch.
+  const last = behind((registry) => new ours(registry), TidegateRegistry);
   if (isPerRequest(value, 'filter')) return [ours, last, { provide: APP_FILTER, useClass: value }];
   return [value, last, { provide: ours, useExisting: value }, { provide: APP_FILTER, useExisting: ours }];
 }
@@ -147,8 +155,8 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
     {
       provide: TidegateExplorer,
       useFactory: (modules, made, host, interceptor, { container }) => {
-        const translation = filter === false ? undefined : { config: container?.applicationConfig, interceptor };
-        return new TidegateExplorer(modules, made, () => settleNames(made, modules), host, translation);
+        const around = { host, config: container?.applicationConfig, interceptor };
+        return new TidegateExplorer(modules, made, () => settleNames(made, modules), around);
       },
       inject: [ModulesContainer, TidegateRegistry, HttpAdapterHost, TidegateInterceptor, ModuleRef],
     },
@@ -156,7 +164,7 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
     GuardPlace,
     ...globalGuard(guard),
     ...globalFilter(filter),
-    ...(filter === false ? [] : [{ provide: APP_INTERCEPTOR, useExisting: TidegateInterceptor }]),
+    { provide: APP_INTERCEPTOR, useExisting: TidegateInterceptor },
   ];
   return {
     module: TidegateModule,

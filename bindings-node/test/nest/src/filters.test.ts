@@ -133,12 +133,25 @@ const SOURCES = ['handler', 'promise', 'observable', 'group', 'guard', 'intercep
 async function serve(
   t: TestContext,
   adapter: Adapter,
-  { over = [] as any[], global = [] as any[], providers = [] as any[], scope = Scope.DEFAULT, filter = true as any },
+  {
+    over = [] as any[],
+    global = [] as any[],
+    providers = [] as any[],
+    before = [] as any[],
+    after = [] as any[],
+    scope = Scope.DEFAULT,
+    filter = true as any,
+  },
 ) {
   @Controller({ scope })
   @UseFilters(...over)
   class AppController extends Sources {}
-  @Module({ imports: [TidegateModule.forRoot({ filter })], controllers: [AppController], providers })
+  @Module({ providers: before })
+  class Before {}
+  @Module({ providers: after })
+  class After {}
+  const imports = [Before, TidegateModule.forRoot({ filter }), After];
+  @Module({ imports, controllers: [AppController], providers })
   class AppModule {
     configure(consumer: any) {
       consumer.apply((_request: any, _response: any, next: any) => next(open())).forRoutes('middleware');
@@ -151,16 +164,21 @@ async function serve(
   return requester(`http://127.0.0.1:${app.getHttpServer().address().port}`);
 }
 
+const byToken = (useClass: any) => ({ provide: APP_FILTER, useClass });
+
 /** The name of the filter that answers, and what stands over the routes. */
 const PLACES: Record<string, [by: string | null, set: Parameters<typeof serve>[2]]> = {
   'none but ours': [null, {}],
   'a catch-all of useGlobalFilters': ['All', { global: [new All()] }],
   'a catch-all that is plain': ['plain', { global: [plain] }],
-  // Nest takes the filters of imported modules first.
-  'a catch-all by APP_FILTER': [null, { providers: [{ provide: APP_FILTER, useClass: All }] }],
+  'a catch-all by APP_FILTER': ['All', { providers: [byToken(All)] }],
+  'a catch-all of a module before ours': ['All', { before: [byToken(All)] }],
+  'a catch-all of a module after ours': ['All', { after: [byToken(All)] }],
   'a filter of HttpException in useGlobalFilters': ['OfHttp', { global: [new OfHttp()] }],
-  'a filter of HttpException by APP_FILTER': [null, { providers: [{ provide: APP_FILTER, useClass: OfHttp }] }],
-  'one that is made for each request': ['OfRequest', { providers: [{ provide: APP_FILTER, useClass: OfRequest }] }],
+  'a filter of HttpException by APP_FILTER': ['OfHttp', { providers: [byToken(OfHttp)] }],
+  'a filter of HttpException of a module before ours': ['OfHttp', { before: [byToken(OfHttp)] }],
+  'a filter of HttpException of a module after ours': ['OfHttp', { after: [byToken(OfHttp)] }],
+  'one that is made for each request': ['OfRequest', { providers: [byToken(OfRequest)] }],
   'a filter of open circuits': ['OfCircuits', { global: [new OfCircuits()] }],
   'a filter of other errors': [null, { global: [new OfOthers()] }],
   'a filter of other errors in place of ours': [null, { filter: OfOthers }],
@@ -171,6 +189,15 @@ const PLACES: Record<string, [by: string | null, set: Parameters<typeof serve>[2
   'a class of HttpException over the controller': ['OfHttp', { over: [OfHttp], global: [new All()] }],
   'one over a controller that is made for each request': ['OfHttp', { over: [OfHttp], scope: Scope.REQUEST }],
   'a frozen one': ['plain', { global: [Object.freeze({ ...plain })] }],
+  'none at all': [null, { filter: false }],
+  'none of ours, and a catch-all of useGlobalFilters': ['All', { filter: false, global: [new All()] }],
+  'none of ours, and a catch-all by APP_FILTER': ['All', { filter: false, providers: [byToken(All)] }],
+  'none of ours, and a catch-all of a module before ours': ['All', { filter: false, before: [byToken(All)] }],
+  'none of ours, and a catch-all of a module after ours': ['All', { filter: false, after: [byToken(All)] }],
+  'none of ours, and a filter of HttpException': ['OfHttp', { filter: false, global: [new OfHttp()] }],
+  'none of ours, and a filter of other errors': [null, { filter: false, global: [new OfOthers()] }],
+  'none of ours, and one over the controller': ['OfHttp', { filter: false, over: [OfHttp] }],
+  'none of ours, over a controller that is made for each request': [null, { filter: false, scope: Scope.REQUEST }],
 };
 
 for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
@@ -194,7 +221,7 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
     it('costs the others no context of their own', async (t) => {
       const { bind } = AsyncResource;
       t.after(() => void (AsyncResource.bind = bind));
-      for (const set of [{}, { global: [new All()] }]) {
+      for (const set of [{}, { global: [new All()] }, { filter: false }]) {
         const request = await serve(t, adapter, set);
         let bound = 0;
         AsyncResource.bind = ((...given: any) => {
