@@ -1,33 +1,43 @@
 'use strict';
-// Consumers of kafkajs that pause by themselves. It is not imported: a consumer is known by its methods.
+// Consumers of kafkajs that pause by themselves. It is not imported: a consumer is known by its methods. Those of
+// @confluentinc/kafka-javascript are in confluent.cjs.
 
 const check = require('../lib/check.cjs');
 const { Switch } = require('../lib/pausing.cjs');
+const { isConfluent, pauseConfluent } = require('./confluent.cjs');
 const { assigned, forEach, listed, without } = require('./partitions.cjs');
 const { Lag } = require('./lag.cjs');
 
 const METHODS = ['run', 'subscribe', 'pause', 'resume', 'paused', 'on', 'stop', 'disconnect'];
 
-function tellsOfRebalances(consumer) {
-  try {
-    return consumer.events?.GROUP_JOIN !== undefined;
-  } catch {
-    // @confluentinc/kafka-javascript: not implemented.
-    return false;
-  }
+function isKafkajs(consumer) {
+  if (isConfluent(consumer)) return false;
+  const missing = METHODS.find((method) => typeof consumer?.[method] !== 'function');
+  if (missing === undefined && consumer.events?.GROUP_JOIN !== undefined) return true;
+  const what = missing === undefined ? 'events that tell of rebalances' : `${missing}()`;
+  throw check.typeError(
+    'consumer must be one of kafkajs or of @confluentinc/kafka-javascript (its KafkaJS part), got ' +
+      `${check.show(consumer)} without ${what}`,
+  );
 }
 
 function pauseWhen(consumer, source, options = {}) {
-  for (const method of METHODS) {
-    if (typeof consumer?.[method] === 'function') continue;
-    throw check.typeError(`consumer must be one of kafkajs, got ${check.show(consumer)} without ${method}()`);
-  }
-  if (!tellsOfRebalances(consumer)) {
-    throw check.typeError(
-      'consumer must be one of kafkajs; that of @confluentinc/kafka-javascript does not tell of rebalances, and its ' +
-        'pause() skips messages: let its eachMessage wait instead',
-    );
-  }
+  const { own, toggle } = isKafkajs(consumer)
+    ? pauseKafkajs(consumer, source, options)
+    : pauseConfluent(consumer, source, options);
+  return new Proxy(consumer, {
+    get(_target, name) {
+      if (name === 'isPaused') return toggle.paused;
+      if (name === 'pauses') return toggle.pauses;
+      if (Object.hasOwn(own, name)) return own[name];
+      const value = consumer[name];
+      // A class with private members knows only itself.
+      return typeof value === 'function' ? value.bind(consumer) : value;
+    },
+  });
+}
+
+function pauseKafkajs(consumer, source, options) {
   // Paused by the user: they stay so. Paused here and not resumed since, perhaps because another consumer has them now:
   // the client leaves a partition paused that a rebalance brings back.
   const users = new Set();
@@ -122,14 +132,7 @@ function pauseWhen(consumer, source, options = {}) {
     return answer;
   }
 
-  return new Proxy(consumer, {
-    get(_target, name) {
-      if (name === 'isPaused') return toggle.paused;
-      if (name === 'pauses') return toggle.pauses;
-      if (Object.hasOwn(own, name)) return own[name];
-      return consumer[name];
-    },
-  });
+  return { own, toggle };
 }
 
 module.exports = { Lag, pauseWhen };

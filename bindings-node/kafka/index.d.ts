@@ -25,7 +25,7 @@ export interface Pausing {
 }
 
 /** A consumer of kafkajs. */
-export interface PausableConsumer {
+export interface KafkajsConsumer {
   run(config?: any): Promise<void>;
   subscribe(subscription: any): Promise<void>;
   pause(topics: any): any;
@@ -37,9 +37,24 @@ export interface PausableConsumer {
   disconnect(): Promise<void>;
 }
 
+/** A consumer of `KafkaJS` of `@confluentinc/kafka-javascript`. */
+export interface ConfluentConsumer {
+  run(config?: any): Promise<void>;
+  subscribe(subscription: any): Promise<void>;
+  pause(topics: any): any;
+  resume(topics: any): void;
+  paused(): { topic: string; partitions: number[] }[];
+  assignment(): { topic: string; partition: number }[];
+  committed(partitions?: any, timeout?: number): Promise<unknown>;
+  disconnect(): Promise<void>;
+}
+
+export type PausableConsumer = KafkajsConsumer | ConfluentConsumer;
+
 /**
  * The consumer, which pauses all its partitions while `source` is under pressure. Run, pause and resume through what it
- * gives. In `eachBatch` call `isStale()` before each message and leave the loop when it is true.
+ * gives. In `eachBatch` call `isStale()` before each message and leave the loop when it is true. A partition of
+ * Confluent's client is paused at its next batch; its `partitionsConsumedConcurrently` must be 1 (RangeError).
  */
 export function pauseWhen<C extends PausableConsumer>(
   consumer: C,

@@ -39,4 +39,4 @@ function assigned(consumer, changed) {
   return () => held;
 }
 
-module.exports = { assigned, forEach, listed, without };
+module.exports = { assigned, forEach, keyOf, listed, without };

@@ -38,7 +38,7 @@ import { guardedAdapter } from 'tidegate/axios';
 import { asPolicy } from 'tidegate/cockatiel';
 import { guardedFetch } from 'tidegate/fetch';
 import { Pacing } from 'tidegate/bullmq';
-import { Lag, pauseWhen, type Pausing } from 'tidegate/kafka';
+import { type ConfluentConsumer, Lag, pauseWhen, type Pausing } from 'tidegate/kafka';
 import { guardedInterceptor } from 'tidegate/undici';
 import axios from 'axios';
 import { TimeoutStrategy, timeout as within, wrap } from 'cockatiel';
@@ -256,6 +256,9 @@ const kafka = new Kafka({ brokers: ['kafka:9092'] });
 const pausing = pauseWhen(kafka.consumer({ groupId: 'orders' }), new BoundedQueue<string>({ capacity: 10 }));
 same<typeof pausing, Consumer & Pausing>(true);
 same<ReturnType<Lag['refresh']>, Promise<number>>(true);
+declare const confluent: ConfluentConsumer & { commitOffsets(offsets: { topic: string }[]): Promise<void> };
+same<ReturnType<typeof pauseWhen<typeof confluent>>, typeof confluent & Pausing>(true);
+pauseWhen(confluent, () => 0.5).commitOffsets([{ topic: 'orders' }]);
 new Lag(kafka.admin(), { groupId: 'orders', topics: ['orders'] });
 // @ts-expect-error
 pauseWhen(kafka.consumer({ groupId: 'orders' }), 3);

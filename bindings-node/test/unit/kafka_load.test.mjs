@@ -6,10 +6,11 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { startBroker } from './brokers.mjs';
+import { confluent } from './confluent.mjs';
 
 const MESSAGES = Number(process.env.TIDEGATE_KAFKA_MESSAGES ?? 5000);
 const [PARTITIONS, CAPACITY] = [4, 500];
@@ -71,20 +72,28 @@ function doneAgain(workers) {
 const p99 = (times) => times.sort((one, other) => one - other)[Math.floor(times.length * 0.99)];
 
 const broker = await startBroker();
-test('none is lost', { skip: broker.skip ?? false, timeout: 2 * PATIENCE_MS }, async (context) => {
+after(() => broker.stop?.());
+test('kafkajs: none is lost', { skip: broker.skip ?? false, timeout: 2 * PATIENCE_MS }, (context) =>
+  load(context, 'kafkajs'),
+);
+const { skip } = broker.skip ? broker : confluent();
+test('Confluent: none is lost', { skip: skip ?? false, timeout: 2 * PATIENCE_MS }, (context) =>
+  load(context, 'confluent'),
+);
+
+async function load(context, client) {
   const kafka = new kafkajs.Kafka({ brokers: [broker.address], logLevel: kafkajs.logLevel.NOTHING });
   const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
   const [topic, admin, workers] = [`orders-${randomUUID()}`, kafka.admin(), []];
   context.after(async () => {
     await Promise.all(workers.map((worker) => worker.kill()));
     await Promise.all([producer.disconnect(), admin.disconnect()]);
-    await broker.stop();
   });
   await Promise.all([admin.connect(), producer.connect()]);
   await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS }], waitForLeaders: true });
 
   const groupId = randomUUID();
-  const start = () => workers[workers.push(new Worker(broker.address, topic, groupId, String(CAPACITY))) - 1];
+  const start = () => workers[workers.push(new Worker(client, broker.address, topic, groupId, String(CAPACITY))) - 1];
   const count = () => workers.reduce((sum, { done }) => sum + done.length, 0);
   const end = performance.now() + PATIENCE_MS;
   let sent = 0;
@@ -133,5 +142,5 @@ test('none is lost', { skip: broker.skip ?? false, timeout: 2 * PATIENCE_MS }, a
     });
   }
   assert.ok(p99(beyond) <= 50, 'they were in a queue of more than its capacity');
-  console.log(`kafkajs: ${sent} messages, ${again} done again, queue wait p99 ${Math.round(p99(waits))} ms`);
-});
+  console.log(`${client}: ${sent} messages, ${again} done again, queue wait p99 ${Math.round(p99(waits))} ms`);
+}

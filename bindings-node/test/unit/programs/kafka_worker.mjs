@@ -1,6 +1,6 @@
 // A consumer of kafka_load.test.mjs: reads through a queue that pauses it, and writes down what it does.
 //
-//   node kafka_worker.mjs BROKER TOPIC GROUP CAPACITY
+//   node kafka_worker.mjs kafkajs|confluent BROKER TOPIC GROUP CAPACITY
 //
 // Lines: `+ partition time` assigned, `. partition offset time wait` done, `c partition offset time` committed; ms.
 import { writeSync } from 'node:fs';
@@ -8,8 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { BoundedQueue } from '../../../index.mjs';
 import { pauseWhen } from '../../../kafka/index.mjs';
+import { confluent } from '../confluent.mjs';
 
-const [address, topic, groupId, capacity] = process.argv.slice(2);
+const [client, address, topic, groupId, capacity] = process.argv.slice(2);
 /** A commit so often. */
 const EVERY = 200;
 const lines = [];
@@ -30,9 +31,37 @@ async function tell() {
   }
 }
 
-const kafka = new kafkajs.Kafka({ brokers: [address], logLevel: kafkajs.logLevel.NOTHING });
 const orders = new BoundedQueue({ capacity: Number(capacity), sojourn: true });
-const made = kafka.consumer({ groupId, heartbeatInterval: 100, sessionTimeout: 2000, maxWaitTimeInMs: 50 });
+/** Partitions that it has now: what it did of others, others may have committed further. */
+let held = new Set();
+
+const CLIENTS = {
+  kafkajs() {
+    const kafka = new kafkajs.Kafka({ brokers: [address], logLevel: kafkajs.logLevel.NOTHING });
+    const made = kafka.consumer({ groupId, heartbeatInterval: 100, sessionTimeout: 2000, maxWaitTimeInMs: 50 });
+    made.on(made.events.GROUP_JOIN, ({ payload }) => assigned(payload.memberAssignment[topic] ?? []));
+    return { made, subscription: { topics: [topic], fromBeginning: true }, run: { autoCommit: false } };
+  },
+  confluent() {
+    const { KafkaJS } = confluent();
+    const timing = { heartbeatInterval: 100, sessionTimeout: 2000, maxWaitTimeInMs: 50 };
+    const kafka = new KafkaJS.Kafka({ kafkaJS: { brokers: [address], logLevel: KafkaJS.logLevel.NOTHING } });
+    const made = kafka.consumer({
+      kafkaJS: { groupId, autoCommit: false, fromBeginning: true, ...timing },
+      rebalance_cb(error, partitions) {
+        assigned(error.code === KafkaJS.ErrorCodes.ERR__ASSIGN_PARTITIONS ? partitions.map((at) => at.partition) : []);
+      },
+    });
+    return { made, subscription: { topics: [topic] }, run: {} };
+  },
+};
+
+function assigned(partitions) {
+  held = new Set(partitions);
+  for (const partition of partitions) note('+', partition, now());
+}
+
+const { made, subscription, run } = CLIENTS[client]();
 const consumer = pauseWhen(made, orders, { minPauseMs: 50 });
 
 /** Slower than what is read, so that the queue fills. */
@@ -52,7 +81,7 @@ async function work() {
     await tell();
     const offsets = [...done].map(([partition, offset]) => ({ topic, partition, offset: `${offset}` }));
     done.clear();
-    for (const each of offsets) {
+    for (const each of offsets.filter(({ partition }) => held.has(partition))) {
       // Rejected: another has the partition now.
       await consumer.commitOffsets([each]).then(() => note('c', each.partition, each.offset, now()), () => {});
     }
@@ -60,13 +89,10 @@ async function work() {
   }
 }
 
-consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-  for (const partition of payload.memberAssignment[topic] ?? []) note('+', partition, now());
-});
 await consumer.connect();
-await consumer.subscribe({ topics: [topic], fromBeginning: true });
+await consumer.subscribe(subscription);
 void work();
 await consumer.run({
-  autoCommit: false,
+  ...run,
   eachMessage: ({ partition, message }) => orders.push({ partition, offset: Number(message.offset) }),
 });
