@@ -278,6 +278,21 @@ def test_overload() -> None:
             permit.release()
 
 
+def test_overload_in_flask() -> None:
+    module = sample("browned_out_flask")
+    with served_wsgi(module.app) as url:
+        assert statuses(ask(url, "/list", "/chart", "/readyz")) == [200] * 3
+        with contextlib.ExitStack() as held:
+            for limiter in [module.rest] * 28 + [module.charts] * 2:
+                held.enter_context(limiter.acquire())
+            assert [answer.status for answer in ask(url, "/list", "/chart", "/readyz")] == [200, 503, 200]
+            for _ in range(2):
+                held.enter_context(module.rest.acquire())
+            page, chart, ready = ask(url, "/list", "/chart", "/readyz")
+            assert (page.status, page.body, chart.status, ready.status) == (200, b'{"items":[]}', 503, 200)
+            assert int(chart.headers["retry-after"]) >= 1
+
+
 def test_a_breaker_for_each_host() -> None:
     module = sample("hosts")
     assert module.fetch("db.internal") == "from db.internal"

@@ -12,10 +12,20 @@ import pytest
 from conftest import Thread, run, wait_until
 from fastapi import FastAPI, Response, WebSocket
 from served import ask, served, statuses
-from starlette.responses import HTMLResponse
-from tidegate import BoundedQueue, ConcurrencyLimiter, ConfigError, ManualClock, TokenBucket
+from starlette.responses import HTMLResponse, PlainTextResponse
+from tidegate import (
+    BoundedQueue,
+    ConcurrencyLimiter,
+    ConfigError,
+    Gate,
+    LoadShedder,
+    ManualClock,
+    Signal,
+    TokenBucket,
+)
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.readiness import Readiness
+from tidegate.wsgi import TidegateMiddleware as WSGIMiddleware
 
 
 class Source:
@@ -173,6 +183,44 @@ def test_a_page_stands_in_for_a_refusal(
         assert ask(url, "/page", method="HEAD")[0].status in (status, 405)
     # What raises, or gives what cannot be sent, is said; None is an answer.
     assert ("degrade: " in caplog.text) == (body is None and degrade is not silent)
+
+
+def shedding(clock: ManualClock) -> LoadShedder:
+    """One that sheds all that it may."""
+    shedder = LoadShedder([Signal("gauge", name="full", start=0, full=1)], clock=clock, min_admit=0.0)
+    for _ in range(400):
+        shedder.tell("full", 1.0)
+        for _ in range(40):
+            shedder.admit("sheddable")
+        clock.advance(0.25)
+        shedder.sample()
+    assert not shedder.admit("sheddable")
+    return shedder
+
+
+def test_a_page_stands_in_for_what_is_shed(clock: ManualClock) -> None:
+    shedder = shedding(clock)
+
+    async def fresh(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("fresh")(scope, receive, send)
+
+    # `pages` has what is asked for often.
+    pages = {"/list": "cached"}
+    options: dict[str, Any] = {"priority": "sheddable", "degrade": lambda scope: pages.get(scope["path"])}
+    gate = Gate("web", shedder=shedder)
+    for app in (
+        TidegateMiddleware(fresh, shedder=shedder, **options),
+        TidegateMiddleware(fresh, gate=gate, **options),
+    ):
+        with served(app, lifespan="off") as url:
+            cached, refused = ask(url, "/list", "/other")
+            assert (cached.status, cached.body, "retry-after" in cached.headers) == (200, b"cached", False)
+            assert refused.status == 503 and int(refused.headers["retry-after"]) >= 1
+    behind = WSGIMiddleware(lambda environ, start: [], gate=gate, **options)
+    for path, status in (("/list", "200 OK"), ("/other", "503 Service Unavailable")):
+        told: list[Any] = []
+        body = b"".join(behind({"REQUEST_METHOD": "GET", "PATH_INFO": path}, lambda *said: told.append(said)))
+        assert told[0][0] == status and (body == b"cached") == (path == "/list")
 
 
 def test_a_wrong_degrade_is_refused_at_the_start() -> None:

@@ -415,6 +415,41 @@ def test_on_refused_says_something_else() -> None:
         Call(TidegateMiddleware(plain, gate=gate, on_refused=lambda scope, refusal: object()))
 
 
+def test_a_page_stands_in_for_an_overload(caplog: pytest.LogCaptureFixture) -> None:
+    database, client = ConcurrencyLimiter(1), RateLimiter("2/hour")
+    gate = Gate("orders", limits={"client": client}, concurrency={"database": database})
+    kept: list[Any] = []
+
+    def degraded(given: Any, method: str = "GET") -> Call:
+        return Call(TidegateMiddleware(plain, gate=gate, degrade=given), method, "/page")
+
+    def page(environ: Any, start_response: Any) -> Any:
+        start_response("203 Cached", [("Age", "30")])
+        return [b"<p>cached"]
+
+    with database.acquire():
+        for given, status, kind, body in (
+            (lambda scope: "cached " + scope["path"], "200 OK", "text/plain; charset=utf-8", b"cached /page"),
+            (lambda scope: {"items": kept}, "200 OK", "application/json", b'{"items":[]}'),
+            (lambda scope: page, "203 Cached", None, b"<p>cached"),
+        ):
+            call = degraded(given)
+            assert (call.status, call.headers.get("Content-Type"), call.read()) == (status, kind, body)
+            assert "Retry-After" not in call.headers and call.headers["Ratelimit"].startswith('"client";r=2')
+        assert degraded(lambda scope: "cached", "HEAD").read() == b""
+        assert not caplog.text
+        failing = [(lambda scope: 1 / 0, True), (lambda scope: object(), True)]
+        for given, is_said in [(lambda scope: None, False), *failing]:
+            call = degraded(given)
+            assert call.status == "503 Service Unavailable" and int(call.headers["Retry-After"]) >= 1
+            assert ("degrade: " in caplog.text) == is_said
+    # A client's own doing is no overload.
+    assert [degraded(lambda scope: "cached").read() for _ in range(2)] == [b"ok", b"ok"]
+    assert degraded(lambda scope: "cached").status.startswith("429")
+    with pytest.raises(TypeError, match="degrade: expected a function"):
+        degraded(5)
+
+
 def test_a_gate_is_asked_once_and_its_admission_found() -> None:
     parts = Parts(access=AccessList(deny=["192.0.2.0/24"]), dependencies={"payment": CircuitBreaker("payment")})
     found: list[Any] = []

@@ -60,9 +60,8 @@ async def tell(
         await send({"type": "websocket.close", "code": 1008})
 
 
-def served_as(page: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """A page, as ``degrade`` gave it, as an application that answers with it."""
-    content, body = encoded(page, "degrade")
+def served_as(content: bytes, body: bytes) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """An application that answers with a page."""
     headers = [(b"content-type", content), (b"content-length", b"%d" % len(body))]
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,13 +12,13 @@ authentication.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from . import _notices
 from ._answer import refuse, served_as
+from ._degrade import OVERLOADS, Degrade, page_of
 from ._ending import Ending
 from ._fields import FIELDS, telling
 from ._functions import called, optional
@@ -68,7 +68,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-Degrade: TypeAlias = Callable[[Scope], Any]
 
 _NO_PERMIT = nullcontext()
 
@@ -146,8 +145,9 @@ class TidegateMiddleware:
         gate: a Gate, which decides all as one, in place of ``limit``, ``rules``, ``shedder``, ``queue``,
             ``concurrency``, ``allow`` and ``deny`` and what belongs to these; ``refund_on`` and ``dry_run`` are its
             own. 403 of its access list, 504 of a deadline, 429 of a limit, else 503, with the part's name in the
-            problem body. ``key`` and ``client`` are for its keyed limits and its list, ``degrade`` for its queue and
-            its concurrency limit, ``on_refused`` for all of them. ``admission(scope)`` gives the route what it got.
+            problem body. ``key`` and ``client`` are for its keyed limits and its list, ``degrade`` for its shedder,
+            queue and concurrency limit, ``on_refused`` for all of them. ``admission(scope)`` gives the route what it
+            got.
         dependencies: which dependencies of the gate a request needs: names, names by route, or a function of the scope,
             sync or async, that gives them.
         deadline: which header tells the gate how long the client waits, or several (see Deadline.from_headers); or a
@@ -169,9 +169,9 @@ class TidegateMiddleware:
             Refusal, sync or async, that gives a text, bytes, what JSON can say, or an ASGI application such as a
             Starlette Response.
         dry_run: charge and count, and refuse nothing over a limit.
-        degrade: answers a request that ``queue`` or ``concurrency`` refuses, in place of the refusal: a function of the
-            scope, sync or async, that gives a page it has (a text, bytes, what JSON can say: a 200), an ASGI
-            application, or None for the refusal. If it raises, that is logged and the client gets the refusal.
+        degrade: answers a request that ``shedder``, ``queue`` or ``concurrency`` refuses, in place of the refusal: a
+            function of the scope, sync or async, that gives a page it has (a text, bytes, what JSON can say: a 200), an
+            ASGI application, or None for the refusal. If it raises, that is logged and the client gets the refusal.
         overload_status: the status of an overload.
         burst: the most at once, for a rate given as text.
         fastest: for a rate with a key in a scope that outlives a deploy: the fastest rate that later versions may give
@@ -426,7 +426,7 @@ class TidegateMiddleware:
                 raise
             if not shed.allowed:
                 _uncharge(guard, taken)
-                return await refuse(scope, receive, send, self._overloaded, shed.retry_after, fields)
+                return await self._overload(scope, receive, send, self._overloaded, shed.retry_after, fields)
         queue = self._queue
         if queue is not None and not queue.is_accepting:
             _uncharge(guard, taken)
@@ -476,7 +476,7 @@ class TidegateMiddleware:
             gated.gate.shedder.watch()
         admission, told = await gated.admit(scope, self._root)
         if isinstance(told, Refused):
-            if admission.kind in ("queue", "concurrency"):
+            if admission.kind in OVERLOADS:
                 page = await self._page(scope)
                 if page is not None:
                     return await page(scope, receive, telling(send, told.fields))
@@ -504,19 +504,10 @@ class TidegateMiddleware:
 
     async def _page(self, scope: Scope) -> App | None:
         """What ``degrade`` gives in place of a refusal."""
-        degrade = self._degrade
-        page = None
-        if degrade is not None and scope["type"] == "http":
-            try:
-                page = degrade(scope)
-                if inspect.isawaitable(page):
-                    page = await page
-                if page is not None and not callable(page):
-                    page = served_as(page)
-            except Exception:
-                log.exception("degrade: %s raised; its requests are refused", called(degrade))
-                page = None
-        return page
+        if self._degrade is None or scope["type"] != "http":
+            return None
+        page = await page_of(self._degrade, scope, "an ASGI application")
+        return page if page is None or callable(page) else served_as(*page)
 
     async def _rule_for(self, scope: Scope) -> tuple[Rule, Guard | None] | None:
         method = scope["method"] if scope["type"] == "http" else "GET"

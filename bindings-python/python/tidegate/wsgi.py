@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ._answer import encoded, texts
+from ._degrade import OVERLOADS, Degrade, page_of
 from ._functions import called, known_options, optional
 from ._gate import outcome_of
 from ._gated import ADMISSIONS, GateOptions, Gated, Refused, admitted_by, not_asked, outcome_at_option
@@ -49,6 +50,9 @@ class TidegateMiddleware:
         skip: a function that gives a bool: what is True passes uncounted.
         outcome_at: when the permit comes back, by the status of the answer: at the end of its "body", which is the
             server's ``close()``, or at its "headers", as soon as the application has returned.
+        degrade: answers a request that the gate's shedder, queue or concurrency limit refuses, in place of the refusal:
+            a function of the scope that gives a page it has (a text, bytes, what JSON can say: a 200), a WSGI
+            application, or None for the refusal. If it raises, that is logged and the client gets the refusal.
         options: ``key``, ``cost``, ``priority``, ``user``, ``dependencies``, ``partition``, ``deadline``, ``client``,
             ``headers``, ``legacy_headers``, ``jitter`` and ``on_refused`` as ``tidegate.asgi.TidegateMiddleware`` has
             them.
@@ -61,7 +65,7 @@ class TidegateMiddleware:
     May be called on any thread.
     """
 
-    __slots__ = ("_at_body", "_exempt", "_gated", "_skip", "app")
+    __slots__ = ("_at_body", "_degrade", "_exempt", "_gated", "_skip", "app")
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class TidegateMiddleware:
         exempt: Iterable[str] = _USUAL,
         skip: Condition | None = None,
         outcome_at: Literal["body", "headers"] = "body",
+        degrade: Degrade | None = None,
         **options: Unpack[GateOptions],
     ) -> None:
         if not callable(app):
@@ -83,6 +88,7 @@ class TidegateMiddleware:
         self._exempt = Paths("exempt", exempt)
         self._skip = optional("skip", skip)
         self._at_body = outcome_at_option(outcome_at)
+        self._degrade = optional("degrade", degrade)
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Serves one request."""
@@ -97,6 +103,10 @@ class TidegateMiddleware:
             return self.app(environ, start_response)
         admission, told = _at_once(gated.admit(scope))
         if isinstance(told, Refused):
+            if admission.kind in OVERLOADS:
+                page = _at_once(page_of(self._degrade, scope, "a WSGI application"))
+                if page is not None:
+                    return _serve(environ, start_response, told, page)
             said = _at_once(gated.said(scope, admission, told))
             return _refuse(environ, start_response, told, said)
         answer = _Answer(admission, start_response, told)
@@ -256,6 +266,16 @@ def _refuse(environ: Environ, start_response: Start, refused: Refused, said: Any
         content, body = encoded(said, kind="a WSGI application")
         headers = [(b"content-type", content), (b"content-length", b"%d" % len(body)), *headers[2:]]
     start_response(f"{problem.status} {HTTPStatus(problem.status).phrase}", texts(headers))
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+
+def _serve(environ: Environ, start_response: Start, refused: Refused, page: Any) -> Iterable[bytes]:
+    """Answers a refused request with what ``degrade`` gave."""
+    fields = texts(refused.fields)
+    if callable(page):
+        return _with(page, fields, environ, start_response)
+    content, body = page
+    start_response("200 OK", [*texts([(b"content-type", content), (b"content-length", b"%d" % len(body))]), *fields])
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
 
