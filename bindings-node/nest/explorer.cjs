@@ -2,8 +2,8 @@
 
 const { askLast, translateFilters } = require('./filtered.cjs');
 const { classesOf, limitedMethods } = require('./marks.cjs');
-const { verifyGuarded } = require('./presence.cjs');
 const { standAside, standIn, translated } = require('./refusals.cjs');
+const { Guards } = require('./unguarded.cjs');
 const { rememberUpgrades } = require('./upgrades.cjs');
 
 /** Where refusals of HTTP and GraphQL end: in filters. */
@@ -20,15 +20,20 @@ class TidegateExplorer {
   #host;
   #config;
   #interceptor;
+  #isGlobal;
 
-  /** @param config Nest's ApplicationConfig, undefined where it cannot be had */
-  constructor(modules, registry, settle, { host, config, interceptor }) {
+  /**
+   * @param config Nest's ApplicationConfig, undefined where it cannot be had
+   * @param isGlobal whether TidegateModule has a guard over all routes
+   */
+  constructor(modules, registry, settle, { host, config, interceptor, isGlobal }) {
     this.#modules = modules;
     this.#registry = registry;
     this.#settle = settle;
     this.#host = host;
     this.#config = config;
     this.#interceptor = interceptor;
+    this.#isGlobal = isGlobal;
   }
 
   /** All instances are made, and no route of HTTP. */
@@ -42,14 +47,16 @@ class TidegateExplorer {
     standIn(this.#interceptor);
     this.#settle();
     const hasRoutes = (this.#host?.httpAdapter ?? null) !== null;
+    const guards = new Guards(this.#modules, { config: this.#config, isGlobal: this.#isGlobal, hasRoutes });
     for (const module of this.#modules.values()) {
       for (const metatype of classesOf(module)) {
         for (const method of limitedMethods(metatype)) {
-          verifyGuarded(metatype, method, hasRoutes);
+          guards.verify(metatype, method);
           this.#registry.planOf(metatype, method);
         }
       }
     }
+    guards.tell(this.#registry.limits);
   }
 
   /** All who take upgrades of the application's server have told it by now. */

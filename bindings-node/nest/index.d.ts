@@ -84,7 +84,8 @@ export interface TidegateOptions extends HttpOptions, Pick<Place, 'scope'> {
 
 export interface TidegateGlobals {
   /**
-   * Guard every route: true (default), your subclass of TidegateGuard, or false (then use `@UseGuards(TidegateGuard)`).
+   * Guard every route: true (default), your subclass of TidegateGuard, or false (then use `@UseGuards(TidegateGuard)`
+   * or register it by `APP_GUARD`; limits that no guard of ours stands over are told at the start).
    */
   guard?: boolean | Type<TidegateGuard>;
   /**

@@ -47,4 +47,16 @@ function* classesOf({ controllers, providers }) {
   }
 }
 
-module.exports = { GATE, LIMITS, SKIPS, classesOf, gateOn, limitedMethods, limitsOn, methodsOf, saidOn, skipsOn };
+module.exports = {
+  GATE,
+  LIMITS,
+  SKIPS,
+  classesOf,
+  gateOn,
+  isMarked,
+  limitedMethods,
+  limitsOn,
+  methodsOf,
+  saidOn,
+  skipsOn,
+};

@@ -18,6 +18,7 @@ const { GuardPlace, guardOf } = require('./override.cjs');
 const { namesOf } = require('./policy.cjs');
 const { TidegateInterceptor } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
+const { isOurClass } = require('./unguarded.cjs');
 const {
   TIDEGATE_OPTIONS,
   asked,
@@ -38,6 +39,12 @@ function globalGuard(value) {
   };
   if (value === false) return [ours];
   if (value === true || value === TidegateGuard) return [ours, { provide: APP_GUARD, useExisting: TidegateGuard }];
+  if (!isOurClass(check.callable(value, 'guard (a class, true or false)'))) {
+    throw check.typeError(
+      `guard must be a subclass of TidegateGuard, true or false, got ${check.show(value)}, which would limit ` +
+        'nothing; other guards are given to Nest by APP_GUARD',
+    );
+  }
   if (isPerRequest(value, 'guard')) return [ours, { provide: APP_GUARD, useClass: value }];
   const theirs = {
     provide: TidegateGuard,
@@ -155,7 +162,7 @@ function dynamicModule({ guard = true, filter = true, imports = [] }, sources, o
     {
       provide: TidegateExplorer,
       useFactory: (modules, made, host, interceptor, { container }) => {
-        const around = { host, config: container?.applicationConfig, interceptor };
+        const around = { host, config: container?.applicationConfig, interceptor, isGlobal: guard !== false };
         return new TidegateExplorer(modules, made, () => settleNames(made, modules), around);
       },
       inject: [ModulesContainer, TidegateRegistry, HttpAdapterHost, TidegateInterceptor, ModuleRef],

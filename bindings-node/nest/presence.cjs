@@ -1,6 +1,5 @@
 'use strict';
-// @RateLimit and @Gate where nothing would limit: in an application that does not import TidegateModule, over a gateway
-// without a guard.
+// @RateLimit and @Gate where nothing would limit: in an application that does not import TidegateModule.
 
 const { Catch, Inject, Injectable, Optional } = require('@nestjs/common');
 const { ModulesContainer } = require('@nestjs/core');
@@ -52,32 +51,4 @@ function placesIn(modules) {
   return places;
 }
 
-/** Nest's own names: methods that take messages of sockets, and of microservices; the guards over a method or class. */
-const SOCKETS = 'websockets:message_mapping';
-const MESSAGES = 'microservices:pattern';
-const GUARDS = '__guards__';
-
-const isGuarded = (target) => (Reflect.getMetadata(GUARDS, target) ?? []).length > 0;
-
-/**
- * Nest applies no global guard to gateways, nor to the microservices of an application with routes unless they inherit
- * its config, of which nothing is known here; what has a guard may call ours from there.
- */
-function verifyGuarded(metatype, method, hasRoutes) {
-  if (isGuarded(method) || isGuarded(metatype)) return;
-  const [place] = [...saidOn(method), ...saidOn(metatype)];
-  const advice = `put @UseGuards(TidegateGuard) on ${metatype.name}`;
-  if (Reflect.hasMetadata(SOCKETS, method)) {
-    throw check.valueError(
-      `${place}: Nest applies no global guard to gateways, so nothing would be limited; ${advice}`,
-    );
-  }
-  if (!hasRoutes || !Reflect.hasMetadata(MESSAGES, method)) return;
-  process.emitWarning(
-    `${place}: in an application with routes Nest applies no global guard to messages, so they are not limited, ` +
-      `unless their microservice is connected with { inheritAppConfig: true }; else ${advice}`,
-    { type: 'TidegateWarning' },
-  );
-}
-
-module.exports = { LimitsNeedModule, verifyGuarded };
+module.exports = { LimitsNeedModule };

@@ -105,6 +105,11 @@ class TidegateRegistry {
     return found(this.#gates, name, 'gate', 'gates').gate;
   }
 
+  /** Those over all routes. */
+  get limits() {
+    return this.#limits;
+  }
+
   /** The names that are configured. */
   get names() {
     return {
