@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -33,9 +33,9 @@ class Got(NamedTuple):
 class Client:
     """``send`` sends one request; ``opened`` gives the response with its body still to come."""
 
-    def __init__(self, kind: str, **policies: Any) -> None:
+    def __init__(self, kind: str, loop: asyncio.AbstractEventLoop, **policies: Any) -> None:
         self.kind = kind
-        self.loop = asyncio.new_event_loop() if kind in ASYNC else None
+        self.loop = loop if kind in ASYNC else None
         self.session: Any = None
         self.timeout = policies.pop("timeout", 10)
         connections = policies.pop("connections", 20)
@@ -112,13 +112,13 @@ class Client:
         self.run(self.session.aclose() if self.kind == "httpx async" else self.session.close())
         # What was cut off has its turn, so that no warning is left to the collector.
         self.run(asyncio.sleep(0))
-        self.loop.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def client(kind: str, **policies: Any) -> Iterator[Client]:
-    made = Client(kind, **policies)
-    try:
-        yield made
-    finally:
-        made.close()
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        made = Client(kind, loop, **policies)
+        try:
+            yield made
+        finally:
+            made.close()

@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,44 @@ PATIENCE = 30.0
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(5_000_000_000_000)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that the test runs by hand, and may close."""
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+_loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loops_are_known() -> Iterator[None]:
+    made = asyncio.BaseEventLoop.__init__
+
+    def init(self: asyncio.BaseEventLoop) -> None:
+        made(self)
+        _loops.add(self)
+
+    asyncio.BaseEventLoop.__init__ = init  # type: ignore[method-assign]
+    yield
+    asyncio.BaseEventLoop.__init__ = made  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def loops_are_closed(loops_are_known: None) -> Iterator[None]:
+    """A loop that is left open is collected in some later test, which would fail for it."""
+    yield
+    end = time.monotonic() + 5
+    while left := [loop for loop in list(_loops) if not loop.is_closed() and not loop.is_running()]:
+        # A thread may be about to run or to close its own.
+        if time.monotonic() > end:
+            for loop in left:
+                loop.close()
+            pytest.fail("the test left event loops open")
+        time.sleep(0.001)
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

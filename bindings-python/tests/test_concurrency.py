@@ -361,10 +361,9 @@ def test_a_cancelled_task_passes_its_grant_on(place: Any, kind: Any) -> None:
     assert limiter.in_use == 0
 
 
-def test_a_loop_that_is_gone_holds_nobody_up() -> None:
+def test_a_loop_that_is_gone_holds_nobody_up(loop: asyncio.AbstractEventLoop) -> None:
     limiter = ConcurrencyLimiter(1, max_wait=None)
     held = limiter.acquire()
-    loop = asyncio.new_event_loop()
     task = loop.create_task(limiter.acquire_async())
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import logging
@@ -317,7 +318,7 @@ def test_a_logger_gets_a_line_for_each(clock: ManualClock, caplog: pytest.LogCap
     ]
 
 
-def test_a_loop_of_another_thread_tells_its_own() -> None:
+def test_a_loop_of_another_thread_tells_its_own(loop: asyncio.AbstractEventLoop) -> None:
     breaker, heard, threads = Circuit(), [], set()
 
     def listener(event: Event) -> None:
@@ -325,7 +326,6 @@ def test_a_loop_of_another_thread_tells_its_own() -> None:
         heard.append(event.kind)
 
     # Before it runs, and while it runs.
-    loop = asyncio.new_event_loop()
     breaker.on_event(listener, loop=loop)
     thread = Thread(loop.run_forever)
     breaker.on_event(listener, loop=loop)
@@ -364,8 +364,8 @@ def test_a_loop_is_not_kept_by_who_listened_in_it() -> None:
         await asyncio.sleep(0)
         stream.cancel()
 
-    loop.run_until_complete(main())
-    loop.close()
+    with contextlib.closing(loop):
+        loop.run_until_complete(main())
     del loop
     gc.collect()
     assert gone() is None

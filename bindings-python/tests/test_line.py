@@ -101,10 +101,9 @@ def test_other_keys_and_costs_stand_in_no_line_of_it() -> None:
     run(scene())
 
 
-def test_a_loop_that_is_closed_over_its_tasks_leaves_nothing() -> None:
+def test_a_loop_that_is_closed_over_its_tasks_leaves_nothing(loop: asyncio.AbstractEventLoop) -> None:
     limiter = RateLimiter("1/hour")
     limiter.acquire("ann")
-    loop = asyncio.new_event_loop()
     tasks = [loop.create_task(limiter.acquire_async("ann")) for _ in range(3)]
     loop.run_until_complete(asyncio.sleep(0))
     for task in tasks:

@@ -623,10 +623,9 @@ def test_a_loop_that_ends_over_its_items_and_another_that_goes_on() -> None:
     assert made.stats().done == 2 and made.stats().failed == 2 and add_up(made.stats())
 
 
-def test_a_loop_that_is_closed_over_a_handler() -> None:
+def test_a_loop_that_is_closed_over_a_handler(loop: asyncio.AbstractEventLoop) -> None:
     """Nobody cancelled it, and nobody will run it again."""
     made = Processor[float](asyncio.sleep, workers=1)
-    loop = asyncio.new_event_loop()
     future = loop.run_until_complete(made.submit_async(PATIENCE))
     waiting = loop.run_until_complete(made.submit_async(PATIENCE))
     tasks = asyncio.all_tasks(loop)

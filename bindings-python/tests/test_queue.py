@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import math
 import os
@@ -195,9 +196,8 @@ def test_a_cancelled_waiter_passes_its_wake_up_on() -> None:
     run(scene())
 
 
-def test_a_waiter_of_a_closed_loop_passes_its_wake_up_on() -> None:
+def test_a_waiter_of_a_closed_loop_passes_its_wake_up_on(loop: asyncio.AbstractEventLoop) -> None:
     queue: BoundedQueue[str] = BoundedQueue(4)
-    loop = asyncio.new_event_loop()
     task = loop.create_task(queue.pop_async())
     loop.run_until_complete(asyncio.sleep(0))
     loop.run_until_complete(asyncio.sleep(0))
@@ -211,12 +211,11 @@ def test_a_waiter_of_a_closed_loop_passes_its_wake_up_on() -> None:
 def test_an_abandoned_waiter_is_collected_with_its_queue() -> None:
     def abandon() -> weakref.ref[BoundedQueue[str]]:
         queue: BoundedQueue[str] = BoundedQueue(4)
-        loop = asyncio.new_event_loop()
-        task = loop.create_task(queue.pop_async())
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.run_until_complete(asyncio.sleep(0))
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        loop.close()
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            task = loop.create_task(queue.pop_async())
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.run_until_complete(asyncio.sleep(0))
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
         return weakref.ref(queue)
 
     alive = abandon()

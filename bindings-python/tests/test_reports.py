@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -329,12 +330,11 @@ def test_one_object_outlives_its_event_loops() -> None:
 
     for _ in range(3):
         # A loop that ends over its tasks, and asyncio's own way, which cancels them.
-        loop = asyncio.new_event_loop()
-        loop.run_until_complete(abandoned())
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            loop.run_until_complete(abandoned())
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
         run(scene())
         run(abandoned())
 

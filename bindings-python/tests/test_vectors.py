@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from collections.abc import Callable
@@ -417,8 +418,8 @@ class ConcurrencyOps:
     def end(self) -> None:
         for task in self.tasks.values():
             task.cancel()
-        self.turn()
-        self.loop.close()
+        with contextlib.closing(self.loop):
+            self.turn()
         for permit in filter(None, self.permits.values()):
             permit.release()
 
@@ -452,13 +453,16 @@ class AdaptiveOps(ConcurrencyOps):
         return {"limit": self.limiter.limit, "in_use": self.limiter.in_use}
 
 
+def partitioned(limit: int, shares: Any, first: list[str], clock: ManualClock) -> ConcurrencyLimiter:
+    limits = {"min_limit": limit, "initial_limit": limit, "max_limit": limit}
+    return ConcurrencyLimiter.adaptive(**limits, partitions=dict(shares), priority=first, clock=clock)
+
+
 class PartitionedOps(ConcurrencyOps):
     """A limit that follows what calls report has a clock to set; this one stays where it is."""
 
     def __init__(self, config: dict[str, Any], clock: ManualClock) -> None:
-        limit, shares, first = config["limit"], dict(config["partitions"]), config["priority"]
-        limits = {"min_limit": limit, "initial_limit": limit, "max_limit": limit}
-        self.limiter = ConcurrencyLimiter.adaptive(**limits, partitions=shares, priority=first, clock=clock)
+        self.limiter = partitioned(config["limit"], config["partitions"], config["priority"], clock)
         self.permits, self.tasks, self.loop = {}, {}, asyncio.new_event_loop()
 
     def try_acquire(self, into: str, partition: str | None = None) -> dict[str, Any]:
@@ -748,7 +752,7 @@ class GateOps:
         if config["concurrency"] is not None:
             self.concurrency = ConcurrencyLimiter(config["concurrency"])
         if partitions := config.get("partitions"):
-            self.concurrency = PartitionedOps({**config, "limit": config["concurrency"], "priority": []}, clock).limiter
+            self.concurrency = partitioned(config["concurrency"], partitions, [], clock)
             assert list(self.concurrency.partition_stats()) == [name for name, _ in partitions]
         self.breakers = {it["name"]: BreakerOps(it["breaker"], clock) for it in config["dependencies"]}
         self.gate = Gate(
