@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import io
+import socket
+import sys
+import termios
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +30,7 @@ def served_aiohttp(handler: Any) -> Iterator[str]:
 
     async def serve() -> None:
         app = web.Application()
-        app.router.add_get("/", handler)
+        app.router.add_route("*", "/", handler)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -110,6 +115,33 @@ def test_a_breaker_is_told_when_the_answer_is_sent(kind: str, file: Path, clock:
         # A client that hangs up says nothing, and the probe is there for the next.
         wait_until(lambda: circuit.try_acquire() is not None)
         assert circuit.state == "half_open"
+
+
+@pytest.mark.parametrize("reads", [1, SIZE >> 6, SIZE >> 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_that_hangs_up_under_way_is_no_failure(kind: str, reads: int, file: Path) -> None:
+    circuit, places = CircuitBreaker("left", consecutive_failures=1), ConcurrencyLimiter(1)
+    with served_aiohttp(handler_of(lambda handler: circuit(places(handler)), lambda: KINDS[kind](file))) as url:
+        with unread(url, "/") as client:
+            left = reads
+            while left > 0:
+                left -= len(client.recv(left))
+            # The server has sent all that fits into the buffers of two sockets, and waits.
+            wait_until(lambda: is_stuck(client))
+            assert places.in_use == 1
+        wait_until(lambda: places.in_use == 0)
+        assert (circuit.state, circuit.stats().calls) == ("closed", 0)
+
+
+def is_stuck(client: socket.socket) -> bool:
+    """Whether what the client has not read grows no more."""
+
+    def waiting() -> int:
+        return int.from_bytes(fcntl.ioctl(client, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    before = waiting()
+    time.sleep(0.05)
+    return 0 < before == waiting()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import select
 import sys
 from typing import Any
 
@@ -57,10 +58,25 @@ _held = functools.lru_cache(128)(_class_of)
 
 
 def _failed(response: Any, request: Any, error: BaseException) -> None:
-    transport = None if request is None else request.transport
+    has_left = _has_left(None if request is None else request.transport)
     for call in getattr(response, _CALLS):
-        if transport is None or transport.is_closing():
+        if has_left:
             # Nobody is there any more to send it to.
             call.left()
         else:
             call.raised(error)
+
+
+def _has_left(transport: Any) -> bool:
+    """Whether the client's connection is over. asyncio alone may not know it yet: while ``sendfile`` runs it does not
+    read, and what the system says then is the error of ``sendfile`` and not the transport's.
+    """
+    if transport is None or transport.is_closing():
+        return True
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.fileno() < 0:
+        return connection is not None
+    seen = select.poll()
+    # Both are always told: the peer has reset it or closed both of its ways, not only the one that it writes.
+    seen.register(connection.fileno(), 0)
+    return bool(seen.poll(0))
