@@ -32,10 +32,12 @@ WIDTH, LEFT, RIGHT = 860, 60, 800
 @dataclass
 class Told:
     """What came of each call: when it was made, and whether it was answered in time. What the service had done when the
-    overload had lasted for two seconds, and at its end."""
+    overload had lasted for two seconds, and at its end. By how much a call was late at most: where it is much, whoever
+    asks was held up, and this says nothing of the service."""
 
     calls: list[tuple[float, bool]] = field(default_factory=list)
     done: list[tuple[float, int]] = field(default_factory=list)
+    late: float = 0.0
 
     def goodput(self, start: float, end: float) -> float:
         """Calls a second that were answered in time."""
@@ -88,6 +90,7 @@ async def load(port: int, phases: tuple, settle: float = 2.0) -> Told:
             for n in range(count):
                 at = first + (last - first) * n / count
                 await asyncio.sleep(max(0.0, begin + at - loop.time()))
+                told.late = max(told.late, loop.time() - begin - at)
                 tasks.add(task := asyncio.ensure_future(one(at)))
                 task.add_done_callback(tasks.discard)
         await asyncio.gather(looks, *tasks)
