@@ -132,9 +132,11 @@ const isMistaken = (error) =>
  * Whether what a server's code threw is an answer to its own client: Nest's HttpException, or an error of http-errors,
  * below 500. It says nothing of what the code depends on. A client's error, which has the dependency's answer, is none.
  */
-const isAnswered = (error) => quietly(() => types.isNativeError(error) && answeredStatus(error) < 500, false);
+const isAnswered = (error) => ownStatus(error) < 500;
 
-/** NaN: it is no such answer. */
+/** Of an error with which a server's code answers its own client, whichever status it is; NaN: it is no such answer. */
+const ownStatus = (error) => quietly(() => (types.isNativeError(error) ? answeredStatus(error) : NaN), NaN);
+
 function answeredStatus(error) {
   const isNest = typeof error.getStatus === 'function' && typeof error.getResponse === 'function';
   // As `isHttpError` tells them, and none that was made of a client's error.
@@ -378,6 +380,7 @@ module.exports = {
   isFailedBy,
   isMistaken,
   isTimeout,
+  ownStatus,
   quietly,
   readsResults,
   resultFilter,

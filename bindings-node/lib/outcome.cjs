@@ -1,7 +1,7 @@
 'use strict';
 // What the end of a call says of a concurrency limit that learns: the call was done, was dropped, or says nothing.
 
-const { answerOf, isCancelled, isTimeout } = require('./classify.cjs');
+const { answerOf, isCancelled, isTimeout, ownStatus } = require('./classify.cjs');
 const { ArenaError, isRefusal, isUnmade } = require('./errors.cjs');
 const { members } = require('./group.cjs');
 
@@ -12,6 +12,9 @@ const isDroppedStatus = (status) => status === 503 || status === 504;
 function isDropped(error) {
   if (isUnmade(error)) return false;
   if (isRefusal(error)) return !(error instanceof ArenaError);
+  // Nest may keep the status to itself.
+  const own = ownStatus(error);
+  if (!Number.isNaN(own)) return isDroppedStatus(own);
   const answer = answerOf(error);
   if (answer !== undefined && answer.status >= 400) return isDroppedStatus(answer.status);
   // Also where the head of an answer had come.
@@ -48,11 +51,23 @@ function reportOutcome(permit, outcome) {
   else permit.ignore();
 }
 
-/** What a call that threw says to a gate. */
+/** The first of them that one of a group says is what the group says. */
+const WORST = ['dropped', 'failure', 'cancelled', 'success'];
+
+/**
+ * What a call that threw says to a gate. An answer to the program's own client is judged by its status, as where it
+ * goes out over HTTP: a breaker, too, holds it against nobody.
+ */
 function outcomeOf(error) {
-  const errors = members(error);
-  if (errors.some(isDropped)) return 'dropped';
-  return errors.every(isCancelled) ? 'cancelled' : 'failure';
+  const outcomes = members(error).map(outcomeOfOne);
+  return WORST.find((outcome) => outcomes.includes(outcome));
+}
+
+function outcomeOfOne(error) {
+  if (isDropped(error)) return 'dropped';
+  if (isCancelled(error)) return 'cancelled';
+  const own = ownStatus(error);
+  return Number.isNaN(own) ? 'failure' : outcomeOfStatus(own);
 }
 
 module.exports = { outcomeOf, outcomeOfAnswer, outcomeOfStatus, reportCall, reportOutcome };

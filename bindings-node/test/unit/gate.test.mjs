@@ -144,6 +144,51 @@ describe('Gate', () => {
     assert.equal(payment.state, 'closed');
   });
 
+  it('judges what answers the own client as the answer itself, and as a breaker does', async () => {
+    /** As Nest has them, whose status nobody else may see, and as http-errors makes them. */
+    class HttpException extends Error {
+      #status;
+      constructor(status) {
+        super('it');
+        this.#status = status;
+      }
+      getStatus() { return this.#status; }
+      getResponse() { return 'it'; }
+    }
+    const httpError = (status) =>
+      Object.assign(new Error('it'), { status, statusCode: status, expose: status < 500 });
+    const gone = new DOMException('gone', 'AbortError');
+    const groupOf = (...errors) => new AggregateError(errors);
+    for (const make of [(status) => new HttpException(status), httpError]) {
+      for (const [error, expected] of [
+        [make(404), 'success'],
+        [make(401), 'success'],
+        [make(429), 'failure'],
+        [make(500), 'failure'],
+        [make(503), 'dropped'],
+        [make(504), 'dropped'],
+        [groupOf(make(404), make(409)), 'success'],
+        [groupOf(make(404), gone), 'cancelled'],
+        [groupOf(make(404), new Error('it')), 'failure'],
+        [groupOf(make(404), make(503)), 'dropped'],
+        // A client's error, which has the answer of a dependency.
+        [Object.assign(new Error('axios'), { status: 404, response: { status: 404 } }), 'failure'],
+      ]) {
+        const ends = [];
+        for (const outcome of ['success', 'failure', 'dropped', 'cancelled']) {
+          const { gate, left } = parts({ refundOn: [outcome] });
+          await assert.rejects(gate.call(() => Promise.reject(error), ANN));
+          if (left() === 3) ends.push(outcome);
+        }
+        assert.deepEqual(ends, [expected], `${make.name} ${error.message}`);
+        // One rule: what a breaker holds against its dependency is none that was served.
+        const breaker = new CircuitBreaker('it', { consecutiveFailures: 1 });
+        assert.throws(() => breaker.call(() => { throw error; }));
+        if (expected === 'success') assert.equal(breaker.state, 'closed', error.message);
+      }
+    }
+  });
+
   it('refunds after the outcomes that were named', async () => {
     const { gate, left, database } = parts({ refundOn: ['dropped', 'cancelled'] });
     for (const [outcome, rest] of [

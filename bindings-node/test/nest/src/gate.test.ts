@@ -5,6 +5,7 @@ import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
+import { HttpException } from '@nestjs/common';
 import {
   type Admission,
   CircuitBreaker,
@@ -255,6 +256,33 @@ for (const [framework, serve] of Object.entries(SERVERS)) {
         async () => serve(t, [], undefined, keyed),
         /key: no limit of the gate 'keyless' is one per key/,
       );
+    });
+  });
+}
+
+for (const framework of ['nest on express', 'nest on fastify'] as const) {
+  describe(`an exception of ${framework}`, () => {
+    it('says to a gate that it ends what its answer would say', async (t) => {
+      for (const [status, expected] of [
+        [404, 'success'],
+        [429, 'failure'],
+        [500, 'failure'],
+        [503, 'dropped'],
+      ] as const) {
+        const fail = () => {
+          throw new HttpException('it', status);
+        };
+        for (const outcome of ['success', 'failure', 'dropped', 'cancelled'] as const) {
+          const charged = outcome === expected ? 99 : 98;
+          const answered = parts({ refundOn: [outcome] });
+          const { request } = await start(t, SERVERS[framework]!, { gate: answered.gate, handle: fail });
+          assert.equal((await request('/')).status, status);
+          await until(() => answered.database.inUse === 0);
+          const called = parts({ refundOn: [outcome] });
+          await assert.rejects(called.gate.call(async () => fail(), { keys: { client: 'ann' } }), { status });
+          assert.deepEqual([answered.left(), called.left()], [charged, charged], `${status} ${outcome}`);
+        }
+      }
     });
   });
 }
