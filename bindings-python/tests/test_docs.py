@@ -494,6 +494,18 @@ def test_orders_from_kafka(kafka: Broker) -> None:
     consumer.assign([TopicPartition(topic, 0)])
     line = f'tidegate_kafka_lag{{group="orders",topic="{topic}",partition="0"}} 0'
     assert sample("lag_of_orders").lag_lines(consumer, "orders") == [line]
+    # 20,000 behind are full pressure, once somebody has asked for them.
+    kafka.send(topic, range(20_000))
+    lag = tidegate.kafka.Lag(consumer)
+    shedder = sample("shed_by_lag").shedder_of(lag)
+    assert not any("20000" in text for text in shedder.explain())
+
+    def is_told() -> bool:
+        shedder.sample()
+        return shedder.pressure == 1 and shedder.check("normal").signal == "lag of orders"
+
+    assert lag() == 20_000
+    wait_until(is_told)
     consumer.close()
 
 

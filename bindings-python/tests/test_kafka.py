@@ -415,7 +415,8 @@ def test_lag_of_what_was_read(mock: Broker) -> None:
     poll_until(consumer, lambda: len(found) == 30, lambda message: found.append(text(message)))
     assert lag() == 0, "an answer is good for `every` seconds"
     clock.advance(5)
-    assert lag() == 70 and sum(lag.partitions.values()) == 70
+    assert lag.last == 0, "who only looks asks nobody"
+    assert lag() == 70 and sum(lag.partitions.values()) == 70 == lag.last
     # While it is paused as well, when nothing is fetched.
     source.pressure = 1
     nothing_comes(consumer, 0.1)
@@ -425,6 +426,7 @@ def test_lag_of_what_was_read(mock: Broker) -> None:
     consumer.close()
     clock.advance(5)
     assert math.isnan(lag()) and lag.partitions == {}, "an old number would hide the trouble"
+    assert math.isnan(lag.last)
     with pytest.raises(RuntimeError):
         lag.refresh()
     with pytest.raises(TypeError, match="lag.refresh()"):

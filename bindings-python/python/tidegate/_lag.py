@@ -19,6 +19,7 @@ class Lag:
 
         lag = Lag(consumer)
         gauge.set_function(lag)
+        shedder = LoadShedder([Signal("gauge", lambda: lag.last, start=5_000, full=10_000)])
 
     Calling it gives the sum. With confluent-kafka it asks the brokers, in the thread that calls, if the last answer is
     older than ``every`` seconds; with aiokafka ``await lag.refresh_async()`` does, and a call gives the last answer. It
@@ -57,6 +58,12 @@ class Lag:
             with self._lock:
                 if self._is_due():
                     self._try_refresh()
+        return self.last
+
+    @property
+    def last(self) -> float:
+        """The sum of the last answer, NaN while there is none: for who must not wait for brokers, as a request that has
+        a load shedder's turn must not. Somebody else calls or refreshes."""
         partitions = self._partitions
         return math.nan if partitions is None else float(sum(partitions.values()))
 
