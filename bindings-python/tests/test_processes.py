@@ -187,6 +187,58 @@ def test_forked_children_own_nothing_of_their_parent_s(host: str) -> None:
     run_script(textwrap.dedent(code), scope=host)
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_child_waits_behind_none_of_its_parent_s(host: str, is_shared: bool) -> None:
+    """A thread and a task wait in the parent: its line is not the child's, who gets what is given back in turn."""
+    code = (
+        FORK
+        + """
+    import asyncio, threading, warnings
+    warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
+    limiter = ConcurrencyLimiter(1, scope=scope, name="database" if scope else None)
+    held, served = limiter.acquire(), []
+
+    def wait():
+        with limiter.acquire(60):
+            served.append("thread")
+
+    async def task():
+        with await limiter.acquire_async(60):
+            served.append("task")
+
+    waiters = [threading.Thread(target=wait), threading.Thread(target=lambda: asyncio.run(task()))]
+    for number, waiter in enumerate(waiters, 1):
+        waiter.start()
+        while limiter.stats().waiting < number:
+            time.sleep(0.001)
+
+    async def both():
+        with await limiter.acquire_async(60):
+            pass
+        return "served"
+
+    def work():
+        if scope is None:
+            with limiter.acquire(60):
+                assert limiter.try_acquire() is None
+            return asyncio.run(both())
+        # The one place is the parent's: nobody here gets it, and the wait ends.
+        try:
+            limiter.acquire(0.05)
+        except ConcurrencyLimitError:
+            return "refused"
+
+    assert in_child(work) == ("served" if scope is None else "refused")
+    assert limiter.in_use == 1 and limiter.stats().waiting == 2
+    held.release()
+    for waiter in waiters:
+        waiter.join()
+    assert served == ["thread", "task"] and limiter.in_use == 0
+    """
+    )
+    run_script(textwrap.dedent(code), scope=host if is_shared else None)
+
+
 def test_a_private_limiter_after_a_fork(host: str) -> None:
     code = (
         FORK
