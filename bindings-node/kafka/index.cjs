@@ -82,6 +82,7 @@ function pauseKafkajs(consumer, source, options) {
       for (const key of keys) ours.add(key);
     },
     run(config = {}) {
+      toggle.start();
       const given = { ...config };
       if (config.eachMessage) given.eachMessage = (payload) => eachMessage(config.eachMessage, payload);
       if (config.eachBatch) {

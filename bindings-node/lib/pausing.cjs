@@ -54,6 +54,7 @@ class Switch {
   #since = 0;
   #isFailing = false;
   #timer;
+  #isOver = false;
   paused = false;
   pauses = 0;
 
@@ -71,6 +72,7 @@ class Switch {
 
   /** Asks the source, acts, and says whether it is paused. */
   look() {
+    if (this.#isOver) return false;
     const wished = this.#wished();
     if (wished && !this.paused) {
       this.paused = true;
@@ -80,7 +82,7 @@ class Switch {
       this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
       this.#act(this.#pause);
     } else if (this.paused && !wished && performance.now() - this.#since >= this.#minPauseMs) {
-      this.stop();
+      this.#end();
       this.#act(this.#resume);
     } else if (this.paused) {
       this.#act(this.#pause);
@@ -88,8 +90,18 @@ class Switch {
     return this.paused;
   }
 
-  /** Its consumer ends: nothing is resumed any more. */
+  /** Its consumer ends: nothing is paused or resumed any more, whatever handlers that still run ask. */
   stop() {
+    this.#isOver = true;
+    this.#end();
+  }
+
+  /** Its consumer begins again. */
+  start() {
+    this.#isOver = false;
+  }
+
+  #end() {
     this.paused = false;
     clearInterval(this.#timer);
   }

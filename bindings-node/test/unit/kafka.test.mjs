@@ -416,6 +416,14 @@ describe('pauseWhen', () => {
     const { length } = consumer.log;
     await sleep(400);
     assert.equal(consumer.log.length, length, 'resumed after its end');
+    // A handler that ends later pauses nothing; another run does.
+    source.pressure = 1;
+    await consumer.config.eachMessage(message);
+    assert.deepEqual([pausing.isPaused, consumer.log.length], [false, length]);
+    await pausing.run({ eachMessage: async () => {} });
+    await consumer.config.eachMessage(message);
+    assert.equal(pausing.isPaused, true);
+    await pausing.stop();
   });
 
   it('takes a source that fails for no pressure, and says so once', async () => {
