@@ -215,7 +215,7 @@ class RetryPolicy {
     try {
       let result;
       try {
-        result = await within(call, fn, undefined, []);
+        result = await (call === undefined ? fn() : within(call, fn, undefined, []));
       } catch (error) {
         const end = { error, failed: undefined };
         return await this.#again(end, start, signal, fn, undefined, [], call, options?.[REFUSES]);
