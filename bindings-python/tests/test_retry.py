@@ -348,7 +348,7 @@ def test_a_call_that_starts_the_next_keeps_none_of_those_before() -> None:
         call = _paid._innermost.get()
         chain = 0
         while call is not None:
-            call, chain = call._around, chain + 1
+            call, chain = call[_paid.AROUND], chain + 1
         around = max(around, chain)
         if left == 0:
             done.set_result(None)

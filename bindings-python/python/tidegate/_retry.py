@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 from ._classify import CancelledError, is_answered
 from ._deadline import Deadline
 from ._functions import LAZY, is_async, not_async, refuse_lazy, wrapped
-from ._paid import Paid
+from ._paid import begin, end
 from ._retryable import (
     Filter,
     Verdict,
@@ -97,7 +97,6 @@ class RetryPolicy:
         "_budget",
         "_clock",
         "_is_timed",
-        "_paid",
         "_readers",
         "_retry_on",
         "_schedule",
@@ -127,17 +126,11 @@ class RetryPolicy:
         self._is_timed = deadline is not None
         # That of each attempt, where the policy knows it.
         self._breaker: CircuitBreaker | None = None
-        # The same policy for a call that has been paid for; None: calls of this one need not.
-        self._paid: RetryPolicy | None = None
-        if budget is not None:
-            self._paid = copy.copy(self)
 
     def _around(self, breaker: CircuitBreaker) -> RetryPolicy:
         """The same policy for attempts that are calls of this breaker."""
         twin = copy.copy(self)
         twin._breaker = breaker
-        if twin._paid is not None:
-            twin._paid = twin._paid._around(breaker)
         return twin
 
     @classmethod
@@ -147,83 +140,87 @@ class RetryPolicy:
 
     def call(self, func: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls ``func``, blocking this thread between attempts. Ctrl-C ends the wait."""
-        if self._paid is not None:
-            with Paid(cast(RetryBudget, self._budget)):
-                return RetryPolicy.call(self._paid, func, *args, **kwargs)
-        attempts, previous, start = 0, 0.0, self._now()
-        last: Exception | None = None
-        while True:
-            attempts += 1
-            try:
-                result = func(*args, **kwargs)
-            except Exception as error:
-                if last is not None:
-                    _follows(error, last)
-                    last = None
-                wait, previous = self._after(error, attempts, previous, start)
-                if wait is None:
-                    raise
-                last = error
-            else:
-                if result.__class__ in LAZY:
-                    refuse_lazy(result)
-                verdict = failed_result(self._readers, result) if self._readers else None
-                if verdict is None:
-                    return result
+        call = None if self._budget is None else begin(self._budget)
+        try:
+            attempts, previous, start = 0, 0.0, self._now()
+            last: Exception | None = None
+            while True:
+                attempts += 1
                 try:
-                    wait, previous = self._after_result(result, verdict, attempts, previous, start)
-                except CircuitOpenError:
-                    # In place of the result: nobody else closes it.
+                    result = func(*args, **kwargs)
+                except Exception as error:
+                    if last is not None:
+                        _follows(error, last)
+                        last = None
+                    wait, previous = self._after(error, attempts, previous, start)
+                    if wait is None:
+                        raise
+                    last = error
+                else:
+                    if result.__class__ in LAZY:
+                        refuse_lazy(result)
+                    verdict = failed_result(self._readers, result) if self._readers else None
+                    if verdict is None:
+                        return result
+                    try:
+                        wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                    except CircuitOpenError:
+                        # In place of the result: nobody else closes it.
+                        abandon(result)
+                        raise
+                    if wait is None:
+                        return result
                     abandon(result)
-                    raise
-                if wait is None:
-                    return result
-                abandon(result)
-                # Not held through the wait.
-                del result
-            # Outside of the handler: the next error has nothing to do with this one.
-            if wait > 0:
-                sleep(wait, self._clock)
+                    # Not held through the wait.
+                    del result
+                # Outside of the handler: the next error has nothing to do with this one.
+                if wait > 0:
+                    sleep(wait, self._clock)
+        finally:
+            if call is not None:
+                end(call)
 
     async def call_async(self, func: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls an async function, suspending this task between attempts. A cancelled task ends at once."""
-        if self._paid is not None:
-            with Paid(cast(RetryBudget, self._budget)):
-                return await RetryPolicy.call_async(self._paid, func, *args, **kwargs)
-        attempts, previous, start = 0, 0.0, self._now()
-        last: Exception | None = None
-        while True:
-            attempts += 1
-            try:
-                made = func(*args, **kwargs)
-                if is_lazy := inspect.isawaitable(made):
-                    result = await made
-            except Exception as error:
-                if last is not None:
-                    _follows(error, last)
-                    last = None
-                wait, previous = self._after(error, attempts, previous, start)
-                if wait is None:
-                    raise
-                last = error
-            else:
-                if not is_lazy:
-                    raise not_async(made, "policy.call(…)")
-                verdict = failed_result(self._readers, result) if self._readers else None
-                if verdict is None:
-                    return result
+        call = None if self._budget is None else begin(self._budget)
+        try:
+            attempts, previous, start = 0, 0.0, self._now()
+            last: Exception | None = None
+            while True:
+                attempts += 1
                 try:
-                    wait, previous = self._after_result(result, verdict, attempts, previous, start)
-                except CircuitOpenError:
+                    made = func(*args, **kwargs)
+                    if is_lazy := inspect.isawaitable(made):
+                        result = await made
+                except Exception as error:
+                    if last is not None:
+                        _follows(error, last)
+                        last = None
+                    wait, previous = self._after(error, attempts, previous, start)
+                    if wait is None:
+                        raise
+                    last = error
+                else:
+                    if not is_lazy:
+                        raise not_async(made, "policy.call(…)")
+                    verdict = failed_result(self._readers, result) if self._readers else None
+                    if verdict is None:
+                        return result
+                    try:
+                        wait, previous = self._after_result(result, verdict, attempts, previous, start)
+                    except CircuitOpenError:
+                        await abandon_async(result)
+                        raise
+                    if wait is None:
+                        return result
                     await abandon_async(result)
-                    raise
-                if wait is None:
-                    return result
-                await abandon_async(result)
-                # Not held through the wait.
-                del result
-            if wait > 0:
-                await sleep_async(wait, self._clock)
+                    # Not held through the wait.
+                    del result
+                if wait > 0:
+                    await sleep_async(wait, self._clock)
+        finally:
+            if call is not None:
+                end(call)
 
     def wrap(self, func: Callable[P, R], /) -> Callable[P, R]:
         """``func`` under this policy; an ``async def`` stays one. TypeError for generators and what is no function."""

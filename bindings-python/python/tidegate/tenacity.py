@@ -17,7 +17,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_none
 
 from ._deadline import Deadline
-from ._paid import Attempt
+from ._paid import begin
 from ._retry import RetryPolicy
 from ._retryable import Verdict, failed_result, is_retried, retry_after
 from ._tidegate import RetryBudget, max_retry_after_seconds
@@ -51,7 +51,7 @@ class stop_budget(stop_base):
             call = state()
             return call is not None and call.outcome is None
 
-        Attempt(self.budget, retry_state.attempt_number == 1, is_under_way).__enter__()
+        begin(self.budget, retry_state.attempt_number == 1, is_under_way)
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         return not self.budget.try_withdraw()
