@@ -322,6 +322,43 @@ def test_without_any_policy_it_is_the_function() -> None:
     assert run(Resilience().call_async(asyncio.sleep, 0, 5)) == 5
 
 
+def test_a_throttle_is_told_what_a_breaker_is() -> None:
+    def throws(_: BaseException) -> bool:
+        raise RuntimeError("mine")
+
+    def lost() -> None:
+        raise ConnectionError
+
+    throttle, breaker = ClientThrottle(failure_on=throws), CircuitBreaker("it", min_calls=20)
+    resilience = Resilience(breaker=breaker, throttle=throttle, concurrency=ConcurrencyLimiter(1))
+
+    def heard() -> list[int]:
+        stats = throttle.stats()
+        return [stats.accepted, stats.refused, breaker.stats().calls, breaker.stats().failed]
+
+    resilience.call(lambda: 1)
+    # A predicate that raises counts as a refusal, and keeps nothing from the other.
+    with pytest.raises(RuntimeError, match="mine"):
+        resilience.call(lost)
+    assert heard() == [1, 1, 2, 1]
+
+    async def main() -> None:
+        async def one() -> int:
+            return 1
+
+        hangs = asyncio.create_task(resilience.call_async(asyncio.sleep, 100))
+        await asyncio.sleep(0)
+        # Neither a call without its turn nor a caller who is gone says anything.
+        with pytest.raises(ConcurrencyLimitError):
+            await resilience.call_async(one)
+        hangs.cancel()
+        await asyncio.wait([hangs])
+        assert hangs.cancelled()
+
+    run(main())
+    assert heard() == [1, 1, 2, 1]
+
+
 def test_a_refusal_of_the_concurrency_limit_is_not_the_dependencys() -> None:
     breaker, limiter = CircuitBreaker("it", consecutive_failures=1), ConcurrencyLimiter(1)
     resilience = Resilience(breaker=breaker, concurrency=limiter)

@@ -774,6 +774,25 @@ describe('Resilience', () => {
     assert.equal(concurrency.inUse, 0);
   });
 
+  it('tells a throttle what it tells a breaker', async () => {
+    const throttle = new ClientThrottle({ failureOn: () => assert.fail('mine') });
+    const breaker = new CircuitBreaker('it', { minCalls: 20 });
+    const concurrency = new ConcurrencyLimiter({ limit: 1 });
+    const resilience = new Resilience({ breaker, throttle, concurrency });
+    const heard = () => [throttle.stats().accepted + throttle.stats().refused, breaker.stats().calls];
+    await resilience.call(() => 1);
+    // A predicate that throws counts as a refusal, and keeps nothing from the other.
+    await assert.rejects(resilience.call(fail), /mine/);
+    assert.deepEqual([throttle.stats().refused, breaker.stats().failed, ...heard()], [1, 1, 2, 2]);
+    // A caller who is gone, for whatever reason, and a call without its turn say nothing.
+    const caller = new AbortController();
+    const gone = resilience.call(hang, { signal: caller.signal });
+    await assert.rejects(resilience.call(() => 1), ConcurrencyLimitError);
+    caller.abort(new Error('gone'));
+    await assert.rejects(gone, /gone/);
+    assert.deepEqual(heard(), [2, 2]);
+  });
+
   it('leaves the breaker alone when a call waits in vain for its turn', async () => {
     const clock = new ManualClock();
     const concurrency = new ConcurrencyLimiter({ limit: 1, maxWaitMs: 60_000 });
