@@ -255,7 +255,7 @@ pay_again("7")  # type: ignore[arg-type]
 
 
 async def resilient(order: str) -> None:
-    plain = Resilience(total_timeout=5, retry=RetryPolicy(), attempt_timeout=timedelta(seconds=2))
+    plain = Resilience(total_timeout=5, retry=RetryPolicy(), throttle=ClientThrottle(), attempt_timeout=timedelta(2))
     number: int = plain.call(charge, order, amount=5)
     number = await plain.call_async(patient, order, amount=5)
     text: str = plain.call(charge, order, amount=5)  # type: ignore[assignment]

@@ -205,7 +205,9 @@ const aged: (outcome: Outcome<string>) => number | undefined = ({ ageMs }) => ag
 new Fallback({ cached: { maxAgeMs: 5 } });
 // @ts-expect-error the argument's type is known
 fallback.call((id: number) => id, '5');
-const plain = new Resilience({ retry, breaker, totalTimeout: timeout }).call((signal: AbortSignal) => signal.aborted);
+const plain = new Resilience({ retry, breaker, throttle, totalTimeout: timeout }).call(
+  (signal: AbortSignal) => signal.aborted,
+);
 same<typeof plain, Promise<boolean>>(true);
 const backed = new Resilience({ fallback, attemptTimeout: timeout });
 const standing = backed.call(async (_signal, id: number) => id, { args: [5], signal: AbortSignal.timeout(5) });
