@@ -536,11 +536,13 @@ public:
         : handle_(detail::make<Owner>(tg_breaker_new, &config)) {}
 
     /// Nothing when the circuit refuses; *retry_after_ns then tells when to come back.
-    std::optional<Permit> try_acquire(std::uint64_t *retry_after_ns = nullptr) const {
+    std::optional<Permit> try_acquire(std::uint64_t *retry_after_ns = nullptr) const & {
         tg_permit permit = {0, 0};
         if (checked(tg_breaker_acquire(get(), &permit, retry_after_ns)) != TG_OK) return std::nullopt;
         return std::optional<Permit>(std::in_place, get(), permit);
     }
+    /// Of one that is gone before its permit: keep what a registry gives.
+    std::optional<Permit> try_acquire(std::uint64_t *retry_after_ns = nullptr) const && = delete;
 
     tg_state state() const {
         std::int32_t state = 0;
@@ -568,6 +570,8 @@ public:
         if (checked(tg_breaker_next_event(get(), from, &event)) != TG_OK) return std::nullopt;
         return event;
     }
+    /// Takes all settings: begin with those of config().
+    void set_config(const tg_breaker_config &config) const { checked(tg_breaker_set_config(get(), &config)); }
     void force_open() const { checked(tg_breaker_force_open(get())); }
     void disable() const { checked(tg_breaker_disable(get())); }
     void metrics_only() const { checked(tg_breaker_metrics_only(get())); }
@@ -575,7 +579,148 @@ public:
     const tg_breaker *get() const noexcept { return handle_.get(); }
 
 private:
+    friend class BreakerRegistry;
     using Owner = detail::Handle<tg_breaker, tg_breaker_free>;
+    explicit CircuitBreaker(Owner handle) : handle_(std::move(handle)) {}
+    Owner handle_;
+};
+
+/// Circuit breakers by key. All but moving and destroying may be called from any thread; breakers that it gave may outlive
+/// it.
+class BreakerRegistry {
+public:
+    explicit BreakerRegistry(const tg_registry_config &config = TG_REGISTRY_CONFIG_INIT)
+        : handle_(detail::make<Owner>(tg_registry_new, &config)) {}
+    BreakerRegistry(const tg_registry_config &config, const Place &place) : BreakerRegistry(detail::at(config, place)) {}
+
+    /// The key's breaker, made where it has none; the shared one where there is no room. It stands for its key.
+    CircuitBreaker get(std::string_view key) const {
+        return CircuitBreaker(detail::make<CircuitBreaker::Owner>(tg_registry_get, get(), key.data(), key.size()));
+    }
+    /// Nothing when the key has none.
+    std::optional<CircuitBreaker> peek(std::string_view key) const {
+        auto found = detail::make<CircuitBreaker::Owner>(tg_registry_peek, get(), key.data(), key.size());
+        return found ? std::optional<CircuitBreaker>(CircuitBreaker(std::move(found))) : std::nullopt;
+    }
+    /// False when the key had none.
+    bool remove(std::string_view key) const { return checked(tg_registry_remove(get(), key.data(), key.size())) == TG_OK; }
+    /// What keys share for which there is no room.
+    CircuitBreaker overflow() const {
+        return CircuitBreaker(detail::make<CircuitBreaker::Owner>(tg_registry_overflow, get()));
+    }
+    /// All keys (of more than 256 bytes the first 240) and their breakers. Others may come and go meanwhile.
+    std::vector<std::pair<std::string, CircuitBreaker>> items() const {
+        std::vector<std::pair<std::string, CircuitBreaker>> items;
+        std::array<char, 256> key;
+        std::size_t at = 0, length = 0;
+        tg_breaker *raw = nullptr;
+        while (checked(tg_registry_next(get(), &at, key.data(), key.size(), &length, &raw)) == TG_OK) {
+            CircuitBreaker breaker{CircuitBreaker::Owner(raw)};
+            items.emplace_back(std::string(key.data(), std::min(length, key.size())), std::move(breaker));
+        }
+        return items;
+    }
+    /// Takes all settings of the keys that a pattern means: begin with those of config(pattern).
+    void set_config(std::string_view pattern, const tg_breaker_config &config) const {
+        checked(tg_registry_set_config(get(), pattern.data(), pattern.size(), &config));
+    }
+    tg_breaker_config config(std::string_view pattern = "*") const {
+        tg_breaker_config config = TG_BREAKER_CONFIG_INIT;
+        checked(tg_registry_get_config(get(), pattern.data(), pattern.size(), &config));
+        return config;
+    }
+    tg_registry_snapshot stats() const {
+        tg_registry_snapshot snapshot = TG_REGISTRY_SNAPSHOT_INIT;
+        checked(tg_registry_stats(get(), &snapshot));
+        return snapshot;
+    }
+    const tg_registry *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_registry, tg_registry_free>;
+    Owner handle_;
+};
+
+/// What calls to a dependency pay in for its retries. All but moving and destroying may be called from any thread.
+class RetryBudget {
+public:
+    explicit RetryBudget(const tg_retry_budget_config &config = TG_RETRY_BUDGET_CONFIG_INIT)
+        : handle_(detail::make<Owner>(tg_retry_budget_new, &config)) {}
+    RetryBudget(const tg_retry_budget_config &config, const Place &place) : RetryBudget(detail::at(config, place)) {}
+
+    /// Once a call, however often it is made.
+    void deposit() const { checked(tg_retry_budget_deposit(get())); }
+    /// When a retry is decided, before its wait. False: it is not to be made.
+    bool try_withdraw() const { return checked(tg_retry_budget_try_withdraw(get())) == TG_OK; }
+    std::uint64_t balance() const {
+        std::uint64_t retries = 0;
+        checked(tg_retry_budget_balance(get(), &retries));
+        return retries;
+    }
+    tg_retry_budget_snapshot stats() const {
+        tg_retry_budget_snapshot snapshot = TG_RETRY_BUDGET_SNAPSHOT_INIT;
+        checked(tg_retry_budget_stats(get(), &snapshot));
+        return snapshot;
+    }
+    const tg_retry_budget *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_retry_budget, tg_retry_budget_free>;
+    Owner handle_;
+};
+
+/// The retries of one call: how often, and after which wait. The loop and the sleep are the caller's, as is what may be
+/// made again. Of one call and one thread.
+class Retries {
+public:
+    explicit Retries(const tg_retry_config &config = TG_RETRY_CONFIG_INIT)
+        : config_(config), begun_(std::chrono::steady_clock::now()) {}
+
+    /// An attempt has failed: the wait before the next one; nothing: that was the last. `draw`: 0 to below 1, another one
+    /// each time. `retry_after`: what the server said, else zero.
+    std::optional<Nanoseconds> next(double draw, Nanoseconds retry_after = Nanoseconds::zero()) {
+        std::uint64_t wait = 0;
+        auto elapsed = detail::ns(std::chrono::steady_clock::now() - begun_);
+        tg_status status =
+            checked(tg_retry_next(&config_, ++attempts_, draw, &previous_, detail::ns(retry_after), elapsed, &wait));
+        if (status != TG_OK) return std::nullopt;
+        return Nanoseconds(static_cast<Nanoseconds::rep>(wait));
+    }
+    /// How many have failed.
+    std::uint64_t attempts() const noexcept { return attempts_; }
+
+private:
+    tg_retry_config config_;
+    std::chrono::steady_clock::time_point begun_;
+    std::uint64_t attempts_ = 0;
+    double previous_ = 0;
+};
+
+/// Rejects calls by chance for a backend that refuses many. All but moving and destroying may be called from any thread.
+class ClientThrottle {
+public:
+    explicit ClientThrottle(const tg_throttle_config &config = TG_THROTTLE_CONFIG_INIT)
+        : handle_(detail::make<Owner>(tg_throttle_new, &config)) {}
+    ClientThrottle(const tg_throttle_config &config, const Place &place) : ClientThrottle(detail::at(config, place)) {}
+
+    /// False: the call is not to be made. True: one of the others is told when it has ended, unless that says nothing.
+    bool try_acquire() const { return checked(tg_throttle_try_acquire(get())) == TG_OK; }
+    void accepted() const { checked(tg_throttle_report(get(), 1)); }
+    void refused() const { checked(tg_throttle_report(get(), 0)); }
+    double probability() const {
+        double probability = 0;
+        checked(tg_throttle_probability(get(), &probability));
+        return probability;
+    }
+    tg_throttle_snapshot stats() const {
+        tg_throttle_snapshot snapshot = TG_THROTTLE_SNAPSHOT_INIT;
+        checked(tg_throttle_stats(get(), &snapshot));
+        return snapshot;
+    }
+    const tg_throttle *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_throttle, tg_throttle_free>;
     Owner handle_;
 };
 

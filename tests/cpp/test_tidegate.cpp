@@ -209,6 +209,90 @@ static void a_permit_taken_while_unwinding_is_not_a_failure() {
     CHECK_EQ(breaker.stats().failed, 0);
 }
 
+static void a_registry_has_a_breaker_for_each_key() {
+    tidegate::Clock clock = tidegate::Clock::manual();
+    tg_breaker_config breakers = TG_BREAKER_CONFIG_INIT;
+    breakers.consecutive_failures = 1;
+    tg_registry_config config = TG_REGISTRY_CONFIG_INIT;
+    config.clock = clock.get();
+    config.breakers = &breakers;
+    config.max_breakers = 2;
+    std::optional<tidegate::CircuitBreaker> kept;
+    {
+        tidegate::BreakerRegistry hosts(config);
+        CHECK(!hosts.peek("a"));
+        tidegate::CircuitBreaker a = hosts.get("a");
+        a.try_acquire()->failure();
+        CHECK_EQ(a.state(), TG_STATE_OPEN);
+        CHECK_EQ(hosts.peek("a")->state(), TG_STATE_OPEN);
+        tidegate::CircuitBreaker odd = hosts.get(std::string_view("\0b", 2));
+        odd.force_open();
+        CHECK_EQ(hosts.get("c").state(), TG_STATE_CLOSED); // nobody makes room: what keys share
+        CHECK_EQ(hosts.stats().overflowed, 1);
+        auto items = hosts.items();
+        CHECK_EQ(items.size(), 2);
+        CHECK(items[0].first == "a" && items[0].second.state() == TG_STATE_OPEN);
+        CHECK(items[1].first == std::string("\0b", 2));
+        auto slower = hosts.config("a");
+        slower.cooldown_ns = 90000000000;
+        hosts.set_config("a", slower);
+        CHECK_EQ(a.config().cooldown_ns, 90000000000);
+        slower.cooldown_ns = 5000000000;
+        a.set_config(slower);
+        CHECK_EQ(a.config().cooldown_ns, 5000000000);
+        CHECK(hosts.remove("a") && !hosts.remove("a"));
+        kept.emplace(std::move(odd));
+    }
+    CHECK_EQ(kept->state(), TG_STATE_FORCED_OPEN); // it may outlive the registry
+    try {
+        config.max_breakers = 0;
+        tidegate::BreakerRegistry none(config);
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_OUT_OF_RANGE);
+    }
+}
+
+static void retries_are_paid_for() {
+    tidegate::Clock clock = tidegate::Clock::manual();
+    tg_retry_budget_config config = TG_RETRY_BUDGET_CONFIG_INIT;
+    config.clock = clock.get();
+    config.min_per_second = 0;
+    config.ratio = 0.5;
+    tidegate::RetryBudget budget(config);
+    while (budget.try_withdraw()) {
+    }
+    budget.deposit();
+    CHECK_EQ(budget.balance(), 0);
+    budget.deposit();
+    CHECK_EQ(budget.balance(), 1);
+    CHECK(budget.try_withdraw() && !budget.try_withdraw());
+    CHECK_EQ(budget.stats().deposited, 2);
+
+    tg_retry_config waits = TG_RETRY_CONFIG_INIT;
+    waits.jitter = TG_JITTER_NONE;
+    tidegate::Retries retries(waits);
+    CHECK(retries.next(0.5) == tidegate::Nanoseconds(100ms));
+    CHECK(retries.next(0.5, 7s) == tidegate::Nanoseconds(7s)); // the server said more
+    CHECK(!retries.next(0.5));
+    CHECK_EQ(retries.attempts(), 3);
+}
+
+static void a_throttle_hears_of_calls() {
+    tidegate::Clock clock = tidegate::Clock::manual();
+    tg_throttle_config config = TG_THROTTLE_CONFIG_INIT;
+    config.clock = clock.get();
+    tidegate::ClientThrottle throttle(config);
+    for (int i = 0; i < 100; i++) throttle.refused();
+    CHECK(throttle.probability() > 0.89);
+    int passed = 0;
+    for (int i = 0; i < 1000; i++) passed += throttle.try_acquire();
+    CHECK(passed > 0 && passed < 300);
+    throttle.accepted();
+    CHECK_EQ(throttle.stats().accepted, 1);
+    CHECK_EQ(throttle.stats().rejected, 1000 - passed);
+}
+
 static void concurrency_permits_give_themselves_back() {
     tidegate::ConcurrencyLimiter calls(2);
     {
@@ -371,6 +455,9 @@ int main() {
     RUN(http_manners);
     RUN(permits_report_themselves);
     RUN(a_permit_taken_while_unwinding_is_not_a_failure);
+    RUN(a_registry_has_a_breaker_for_each_key);
+    RUN(retries_are_paid_for);
+    RUN(a_throttle_hears_of_calls);
     RUN(concurrency_permits_give_themselves_back);
     RUN(what_has_one_name_in_an_arena_is_one);
     RUN(queue_owns_its_items);
