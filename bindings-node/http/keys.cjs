@@ -6,7 +6,7 @@
 const check = require('../lib/check.cjs');
 const { expressRoute } = require('./express_route.cjs');
 const { isPromise, whenReady } = require('../lib/promise.cjs');
-const { asRouted, oneSpelling, pathOf } = require('./spelling.cjs');
+const { asRouted, oneSpelling, unroutedPathOf } = require('./spelling.cjs');
 
 /** In the config of a Fastify route: its constraints as a text, of which Fastify tells a request nothing. */
 const CONSTRAINTS = Symbol('tidegate.constraints');
@@ -49,10 +49,10 @@ function unrouted(request) {
       { type: 'TidegateWarning' },
     );
   }
-  return oneSpelling(pathOf(request));
+  return oneSpelling(unroutedPathOf(request));
 }
 
-function fastifyRoute(method, request, { url = oneSpelling(pathOf(request)), config }) {
+function fastifyRoute(method, request, { url = oneSpelling(unroutedPathOf(request)), config }) {
   const constraints = config?.[CONSTRAINTS];
   return constraints === undefined ? `${method} ${url}` : `${method} ${url} ${constraints}`;
 }

@@ -2,7 +2,7 @@
 // What a request says by its route: `{ 'POST /orders': 'critical', '* /reports/*': 'sheddable' }`.
 
 const check = require('../lib/check.cjs');
-const { pathOf, spellingOf } = require('./spelling.cjs');
+const { readingsOf } = require('./spelling.cjs');
 
 const ROUTE = /^(\*|[A-Z]+) (?=\/)([^*?#\s]*?)(\/\*)?$/;
 /** A part that may be anything, `{id}` or `:id`. */
@@ -58,9 +58,12 @@ class Route {
 function byRoute(table, name, read) {
   const routes = Object.entries(table).map(([text, value]) => [new Route(text, name), read(value, name)]);
   return (request) => {
-    const spelling = spellingOf(request);
-    const paths = spelling.of(pathOf(request));
-    return routes.find(([route]) => route.fits(request.method, spelling, paths))?.[1];
+    for (const [spelling, path] of readingsOf(request)) {
+      const paths = spelling.of(path);
+      const found = routes.find(([route]) => route.fits(request.method, spelling, paths));
+      if (found !== undefined) return found[1];
+    }
+    return undefined;
   };
 }
 

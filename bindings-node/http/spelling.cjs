@@ -1,10 +1,26 @@
 'use strict';
-// The path of a request as routers compare it: they take many spellings for one.
+// The path of a request as routers compare it: they take many spellings for one. Whatever a client writes to get to a
+// route, the limits of that route are to hold; a spelling that no router serves so may be taken for another's.
 
-/** The target's path: of `/a?b`, and of `http://host/a?b`, which a server has to take as well. */
-function pathOf(request) {
-  const target = request.originalUrl ?? request.url ?? (request.raw ?? request).url ?? '';
-  return target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '') || '/';
+/** The path of a target: of `/a?b`, and of `http://host/a?b`, which a server has to take as well. */
+const pathIn = (target) => target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '') || '/';
+
+/** As the client wrote it. */
+const targetOf = (request) => request.originalUrl ?? request.url ?? (request.raw ?? request).url ?? '';
+const pathOf = (request) => pathIn(targetOf(request));
+
+/** What a router compares, whoever has rewritten the client's. */
+const presentPathOf = (request) => pathIn((request.req ?? request.raw ?? request).url ?? '');
+
+/**
+ * The path by which a route is found where no router is known. A path that is the end of the client's may be what a
+ * mount has left of it (koa-mount says so); what is not, somebody has rewritten.
+ */
+function unroutedPathOf(request) {
+  const [whole, present] = [pathOf(request), presentPathOf(request)];
+  const isKoa = request.req !== undefined;
+  const isLeft = isKoa ? request.mountPath !== undefined : present === '/' || whole.endsWith(present);
+  return isLeft ? whole : present;
 }
 
 /** An escape that is none stays as it is. */
@@ -23,9 +39,47 @@ const decodedParts = decodedBy((bytes) => decodeURI(bytes.replaceAll('%25', '%25
 const withoutLastSlash = (path) => path.replace(/(?<=.)\/$/s, '');
 const withSingleSlashes = (path) => path.replace(/\/+/g, '/');
 const folded = (path) => withoutLastSlash(withSingleSlashes(path.toLowerCase()));
+const withoutParameters = (path) => path.replace(/(?<=.);.*$/s, '');
 
-/** Without regard to case, escapes and needless slashes: whatever compares them, no route has two quotas. */
-const oneSpelling = (path) => folded(decoded(path));
+/** As `new URL` reads it, which Node's own servers ask: without `.` and `..`, and `\` is `/`. */
+function resolved(path) {
+  const parts = [];
+  const all = path.replaceAll('\\', '/').split('/').slice(1);
+  all.forEach((part, index) => {
+    const isDots = part === '.' || part === '..';
+    if (part === '..') parts.pop();
+    if (!isDots) parts.push(part);
+    else if (index === all.length - 1) parts.push('');
+  });
+  return `/${parts.join('/')}`;
+}
+
+/** Of most paths all spellings are one. */
+const isPlain = (path) => !/[%;\\]|\/[./]/.test(path);
+
+/**
+ * Without regard to case, escapes, needless slashes, dots and what follows a semicolon: whatever compares them, no
+ * route has two quotas.
+ */
+function oneSpelling(path) {
+  if (isPlain(path)) return folded(path);
+  return folded(resolved(withoutParameters(decoded(withoutParameters(path)))));
+}
+
+/**
+ * Some decode a path before they part it, some after, some never; some end it at a semicolon, some resolve its dots;
+ * some take nothing for a part.
+ */
+function allSpellings(path) {
+  let all = [path];
+  if (!isPlain(path)) {
+    const ended = (one) => [one, withoutParameters(one)];
+    all = ended(path).flatMap((one) => [one, decodedParts(one), ...ended(decoded(one))]);
+    all.push(...all.map(resolved));
+  }
+  const single = all.map((one) => withSingleSlashes(one.toLowerCase()));
+  return [...new Set(single.flatMap((one) => [withoutLastSlash(one), one]))];
+}
 
 /** Express ignores case and one slash at the end unless it is told not to. */
 function asRouted(path, app) {
@@ -54,6 +108,15 @@ function expressSpelling(app) {
   return spelling;
 }
 
+/** That of a router within an application: it may be told otherwise, and takes what a mount has left, `//` too. */
+const router = new Spelling((path) => [folded(path)]);
+
+/** The whole path as Express routes it, which is the client's unless somebody has rewritten it. */
+function expressPath({ baseUrl = '', path, originalUrl }) {
+  // Below a mount Express makes a slash of what is left where nothing is.
+  return path === '/' && pathIn(originalUrl ?? '') === baseUrl ? baseUrl : `${baseUrl}${path}`;
+}
+
 /** Those of Fastify's applications, by their configuration. */
 const fastify = new WeakMap();
 
@@ -67,7 +130,7 @@ function fastifySpelling(config) {
     const isTrimmed = told('ignoreTrailingSlash', true);
     const of = (path) => {
       const single = areSlashesOne ? withSingleSlashes(path) : path;
-      const plain = decodedParts(endsAtSemicolon ? single.replace(/;.*$/s, '') : single);
+      const plain = decodedParts(endsAtSemicolon ? withoutParameters(single) : single);
       const cased = isFolded ? plain.toLowerCase() : plain;
       const trimmed = withoutLastSlash(cased);
       // Unless told otherwise, a plugin's route `/` is served with a slash at the end and without one.
@@ -79,14 +142,26 @@ function fastifySpelling(config) {
   return spelling;
 }
 
-/** Where no router is known (Koa, Node's own server): some decode a path before they part it, some after. */
-const unknown = new Spelling((path) => [folded(decodedParts(path)), oneSpelling(path)]);
+/** As find-my-way cuts it out of `http://host/a?b`: whatever stands before the third slash is the host. */
+const fastifyPath = ({ url }) => pathIn(url.startsWith('/') ? url : url.replace(/^https?:\/\/.*?\//, '/'));
 
-/** That of the router which gets a request. */
-function spellingOf(request) {
-  if (typeof request.app?.enabled === 'function') return expressSpelling(request.app);
+/** Where no router is known: Koa, Node's own server, middleware of Nest on Fastify. */
+const unknown = new Spelling(allSpellings, '[^/]*');
+
+/** How the router that gets a request may read it, `[spelling, path]`, the likeliest first. */
+function readingsOf(request) {
+  if (typeof request.app?.enabled === 'function') {
+    const [spelling, path] = [expressSpelling(request.app), expressPath(request)];
+    return [
+      [spelling, path],
+      [router, path],
+    ];
+  }
   const config = request.server?.initialConfig;
-  return config === undefined ? unknown : fastifySpelling(config);
+  if (config !== undefined) return [[fastifySpelling(config), fastifyPath(request)]];
+  // Before a router of Fastify there may be middleware that is not its own.
+  const paths = [pathOf(request), presentPathOf(request), fastifyPath({ url: targetOf(request) })];
+  return [...new Set(paths)].map((path) => [unknown, path]);
 }
 
-module.exports = { asRouted, oneSpelling, pathOf, spellingOf };
+module.exports = { asRouted, oneSpelling, pathOf, readingsOf, unroutedPathOf };
