@@ -52,9 +52,10 @@ describe('consumers of Confluent that pause', { skip: broker.skip ?? false }, ()
     return topic;
   }
 
-  async function started(topic, source, run, { groupId = randomUUID(), ...options } = {}) {
+  async function started(topic, source, run, { groupId = randomUUID(), assigner = 'range', ...options } = {}) {
+    const partitionAssigners = [client.KafkaJS.PartitionAssigners[assigner]];
     const made = kafka().consumer({
-      kafkaJS: { groupId, autoCommit: false, fromBeginning: true, sessionTimeout: 6000 },
+      kafkaJS: { groupId, autoCommit: false, fromBeginning: true, sessionTimeout: 6000, partitionAssigners },
     });
     const consumer = await connected(pauseWhen(made, source, { minPauseMs: 0, ...options }));
     await consumer.subscribe({ topics: [topic] });
@@ -203,9 +204,15 @@ describe('consumers of Confluent that pause', { skip: broker.skip ?? false }, ()
     await ended(consumer);
   });
 
-  it('rebalances while paused, and goes on where the others have committed', { timeout: 120_000 }, async () => {
+  for (const assigner of ['range', 'cooperativeSticky']) {
+    it(`rebalances while paused, and goes on where the others have committed (${assigner})`, { timeout: 120_000 }, () =>
+      rebalanced(assigner),
+    );
+  }
+
+  async function rebalanced(assigner) {
     const topic = await topicOf(200, 2);
-    const groupId = randomUUID();
+    const group = { groupId: randomUUID(), assigner };
     const [source, found] = [{ pressure: 0 }, []];
     const handler = (commits) => ({
       eachMessage: async ({ message, partition }) => {
@@ -214,7 +221,7 @@ describe('consumers of Confluent that pause', { skip: broker.skip ?? false }, ()
       },
     });
     let one;
-    one = await started(topic, source, { eachMessage: (payload) => handler(one).eachMessage(payload) }, { groupId });
+    one = await started(topic, source, { eachMessage: (payload) => handler(one).eachMessage(payload) }, group);
     await until(() => found.length === 200, 60_000);
     source.pressure = 1;
     await send(topic, [200, 201], 2);
@@ -222,7 +229,7 @@ describe('consumers of Confluent that pause', { skip: broker.skip ?? false }, ()
     // The other gets a partition though the first reads nothing, and reads it.
     let other;
     const others = { eachMessage: (payload) => handler(other).eachMessage(payload) };
-    other = await started(topic, () => false, others, { groupId });
+    other = await started(topic, () => false, others, group);
     await until(() => other.assignment().length === 1 && found.length === 201, 60_000);
     await send(topic, values(202, 222), 2);
     await until(() => found.length === 211, 60_000);
@@ -237,7 +244,7 @@ describe('consumers of Confluent that pause', { skip: broker.skip ?? false }, ()
     await until(() => found.length >= 224, 60_000);
     assert.deepEqual(sorted(found), values(0, 224), `none lost, none twice; the other had partition ${theirs}`);
     await ended(one);
-  });
+  }
 
   it('tells the lag of a group', async () => {
     const topic = await topicOf(100, 2);
