@@ -749,7 +749,20 @@ public:
         return limiter && checked(tg_concurrency_release(limiter, permit_)) == TG_OK;
     }
 
+    /// Gives it back with what became of the call, for an adaptive limit: its latency counts (none given: the time since
+    /// the permit was asked for), it says nothing, or it timed out or was refused downstream. False: it was given back
+    /// before.
+    bool success(std::optional<Nanoseconds> latency = std::nullopt) {
+        return report(TG_CONCURRENCY_SUCCESS, latency ? detail::ns(*latency) : TG_NEVER);
+    }
+    bool ignore() { return report(TG_CONCURRENCY_IGNORE, TG_NEVER); }
+    bool dropped() { return report(TG_CONCURRENCY_DROPPED, TG_NEVER); }
+
 private:
+    bool report(std::int32_t outcome, std::uint64_t ns) {
+        auto limiter = std::exchange(limiter_, nullptr);
+        return limiter && checked(tg_concurrency_report(limiter, permit_, outcome, ns)) == TG_OK;
+    }
     const tg_concurrency *limiter_;
     tg_concurrency_permit permit_;
 };
@@ -759,6 +772,11 @@ class ConcurrencyLimiter {
 public:
     explicit ConcurrencyLimiter(const tg_concurrency_config &config)
         : handle_(detail::make<Owner>(tg_concurrency_new, &config)) {}
+    /// One that finds itself, by what permits report.
+    explicit ConcurrencyLimiter(const tg_adaptive_config &config)
+        : handle_(detail::make<Owner>(tg_concurrency_new_adaptive, &config)) {}
+    ConcurrencyLimiter(const tg_adaptive_config &config, const Place &place)
+        : ConcurrencyLimiter(detail::at(config, place)) {}
     explicit ConcurrencyLimiter(std::uint32_t limit) : ConcurrencyLimiter(config(limit)) {}
     ConcurrencyLimiter(std::uint32_t limit, const Place &place) : ConcurrencyLimiter(detail::at(config(limit), place)) {}
 
@@ -771,6 +789,28 @@ public:
     std::optional<ConcurrencyPermit> acquire(std::optional<Nanoseconds> timeout = std::nullopt) const {
         tg_concurrency_permit permit = {0, 0};
         return taken(tg_concurrency_acquire(get(), timeout ? detail::ns(*timeout) : TG_NEVER, &permit), permit);
+    }
+
+    /// The number of a partition, for calls of it; once, at the start.
+    std::uint32_t partition(const char *name) const {
+        std::uint32_t number = 0;
+        checked(tg_concurrency_partition(get(), name, &number));
+        return number;
+    }
+    std::optional<ConcurrencyPermit> try_acquire_in(std::uint32_t partition) const {
+        tg_concurrency_permit permit = {0, 0};
+        return taken(tg_concurrency_try_acquire_in(get(), partition, &permit), permit);
+    }
+    std::optional<ConcurrencyPermit> acquire_in(std::uint32_t partition,
+                                                std::optional<Nanoseconds> timeout = std::nullopt) const {
+        tg_concurrency_permit permit = {0, 0};
+        std::uint64_t wait = timeout ? detail::ns(*timeout) : TG_NEVER;
+        return taken(tg_concurrency_acquire_in(get(), partition, wait, &permit), permit);
+    }
+    tg_partition_snapshot partition_stats(std::uint32_t partition) const {
+        tg_partition_snapshot snapshot = TG_PARTITION_SNAPSHOT_INIT;
+        checked(tg_concurrency_partition_stats(get(), partition, &snapshot));
+        return snapshot;
     }
 
     std::uint32_t limit() const {
@@ -789,6 +829,10 @@ public:
         checked(tg_concurrency_stats(get(), &snapshot));
         return snapshot;
     }
+    /// What holds an adaptive limit where it is, a line each; empty for a fixed one.
+    std::string explain() const {
+        return detail::text([&](auto... out) { return tg_concurrency_explain(get(), out...); });
+    }
     const tg_concurrency *get() const noexcept { return handle_.get(); }
 
 private:
@@ -803,6 +847,55 @@ private:
         config.limit = limit;
         return config;
     }
+    Owner handle_;
+};
+
+/// Refuses calls while there is too much to do, the less important first. All but moving and destroying may be called
+/// from any thread.
+class LoadShedder {
+public:
+    explicit LoadShedder(const tg_shedder_config &config) : handle_(detail::make<Owner>(tg_shedder_new, &config)) {}
+    LoadShedder(const tg_shedder_config &config, const Place &place) : LoadShedder(detail::at(config, place)) {}
+
+    /// Whether a call of this priority (one of tg_priority) may be served; level 0 to 127, 0 is shed last.
+    bool admit(std::int32_t priority, std::uint32_t level = 0) const {
+        return checked(tg_shedder_admit(get(), priority, level)) == TG_OK;
+    }
+    tg_shed_decision check(std::int32_t priority, std::uint32_t level = 0) const {
+        tg_shed_decision decision = TG_SHED_DECISION_INIT;
+        checked(tg_shedder_check(get(), priority, level, &decision));
+        return decision;
+    }
+    /// A keyed hash of the user and the hour: one fate for all that he calls.
+    std::uint32_t level_of(std::string_view user) const {
+        std::uint32_t level = 0;
+        checked(tg_shedder_level_of(get(), user.data(), user.size(), &level));
+        return level;
+    }
+    void tell(const char *signal, double value) const { checked(tg_shedder_tell(get(), signal, value)); }
+    void tell_lag(Nanoseconds late, Nanoseconds period) const {
+        checked(tg_shedder_tell_lag(get(), detail::ns(late), detail::ns(period)));
+    }
+    /// For a loop, where calls are rare.
+    void sample() const { checked(tg_shedder_sample(get())); }
+    double pressure() const {
+        double pressure = 0;
+        checked(tg_shedder_pressure(get(), &pressure));
+        return pressure;
+    }
+    tg_shedder_snapshot stats() const {
+        tg_shedder_snapshot snapshot = TG_SHEDDER_SNAPSHOT_INIT;
+        checked(tg_shedder_stats(get(), &snapshot));
+        return snapshot;
+    }
+    /// Why it is as it is, a line for each thing.
+    std::string explain() const {
+        return detail::text([&](auto... out) { return tg_shedder_explain(get(), out...); });
+    }
+    const tg_shedder *get() const noexcept { return handle_.get(); }
+
+private:
+    using Owner = detail::Handle<tg_shedder, tg_shedder_free>;
     Owner handle_;
 };
 
@@ -827,12 +920,16 @@ public:
     tg_status try_push(Item &item) const { return push(item, Nanoseconds::zero()); }
     tg_status push(Item &item, std::optional<Nanoseconds> timeout = std::nullopt) const {
         void *dropped = nullptr;
-        tg_status status = checked(tg_queue_push(get(), item.get(), wait(timeout), &dropped));
-        if (status == TG_OK) {
-            item.release();
-            item.reset(static_cast<T *>(dropped));
-        }
-        return status;
+        return pushed(tg_queue_push(get(), item.get(), wait(timeout), &dropped), item, dropped);
+    }
+    /// Into a lane, or with a deadline: begin with TG_QUEUE_PUSH_OPTIONS_INIT.
+    tg_status try_push_with(Item &item, const tg_queue_push_options &options) const {
+        return push_with(item, options, Nanoseconds::zero());
+    }
+    tg_status push_with(Item &item, const tg_queue_push_options &options,
+                        std::optional<Nanoseconds> timeout = std::nullopt) const {
+        void *dropped = nullptr;
+        return pushed(tg_queue_push_with(get(), item.get(), &options, wait(timeout), &dropped), item, dropped);
     }
 
     /// TG_OK and item, or TG_EMPTY or TG_CLOSED and nothing. With a discipline or a maximum age also TG_DROPPED and the
@@ -842,6 +939,14 @@ public:
         void *taken = nullptr;
         tg_status status = checked(tg_queue_pop(get(), wait(timeout), &taken));
         item.reset(static_cast<T *>(taken));
+        return status;
+    }
+    /// As pop(); of TG_DROPPED, reason is one of tg_drop_reason.
+    tg_status take(Item &item, std::int32_t &reason, std::optional<Nanoseconds> timeout = std::nullopt) const {
+        tg_queue_taken taken = TG_QUEUE_TAKEN_INIT;
+        tg_status status = checked(tg_queue_take(get(), wait(timeout), &taken));
+        item.reset(static_cast<T *>(taken.item));
+        reason = taken.reason;
         return status;
     }
 
@@ -856,6 +961,11 @@ public:
         checked(tg_queue_depth(get(), &depth));
         return depth;
     }
+    tg_queue_snapshot stats() const {
+        tg_queue_snapshot snapshot = TG_QUEUE_SNAPSHOT_INIT;
+        checked(tg_queue_stats(get(), &snapshot));
+        return snapshot;
+    }
     const tg_queue *get() const noexcept { return handle_.get(); }
 
 private:
@@ -866,6 +976,14 @@ private:
         return config;
     }
     static std::uint64_t wait(std::optional<Nanoseconds> timeout) { return timeout ? detail::ns(*timeout) : TG_NEVER; }
+    /// As of a permit: what was dropped comes by reference.
+    static tg_status pushed(tg_status status, Item &item, void *const &dropped) {
+        if (checked(status) == TG_OK) {
+            item.release();
+            item.reset(static_cast<T *>(dropped));
+        }
+        return status;
+    }
     Owner handle_;
 };
 

@@ -338,6 +338,127 @@ static void concurrency_permits_give_themselves_back() {
     CHECK_EQ(calls.in_use(), 0);
 }
 
+static void permits_report_to_an_adaptive_limit() {
+    tidegate::Clock clock = tidegate::Clock::manual(1000000000000);
+    tg_adaptive_config config = TG_ADAPTIVE_CONFIG_INIT;
+    config.clock = clock.get();
+    config.probe = 0;
+    tidegate::ConcurrencyLimiter calls(config);
+    auto window = [&](auto report) {
+        std::vector<tidegate::ConcurrencyPermit> permits;
+        while (auto permit = calls.try_acquire()) permits.push_back(std::move(*permit));
+        clock.advance(500ms);
+        for (auto &permit : permits) {
+            CHECK(report(permit));
+            CHECK(!report(permit) && !permit.release());
+        }
+    };
+    window([](auto &permit) { return permit.ignore(); });
+    CHECK_EQ(calls.limit(), 20);
+    window([](auto &permit) { return permit.success(); });
+    CHECK_EQ(calls.limit(), 40);
+    window([](auto &permit) { return permit.dropped(); });
+    CHECK_EQ(calls.limit(), 36);
+    window([](auto &permit) { return permit.success(2s); }); // four times the latency of an unloaded call
+    CHECK(calls.limit() < 36);
+    CHECK(calls.explain().find("of 1 to 1000, from 20\n") != std::string::npos);
+    CHECK(tidegate::ConcurrencyLimiter(2).explain().empty());
+}
+
+static void partitions_have_their_shares() {
+    const tg_partition partitions[] = {{"live", 0.5}, {"batch", 0.5}};
+    tg_concurrency_config config = TG_CONCURRENCY_CONFIG_INIT;
+    config.limit = 2;
+    config.partitions = partitions;
+    config.partitions_len = 2;
+    tidegate::ConcurrencyLimiter calls(config);
+    auto live = calls.partition("live"), batch = calls.partition("batch");
+    auto one = calls.try_acquire_in(batch), lent = calls.try_acquire_in(batch);
+    CHECK(one && lent && !calls.try_acquire_in(live) && !calls.acquire_in(live, 1ms));
+    one->release();
+    CHECK(!calls.try_acquire_in(batch)); // kept for its owner
+    auto owner = calls.acquire_in(live);
+    CHECK(owner.has_value());
+    CHECK_EQ(calls.partition_stats(live).in_use, 1);
+    CHECK_EQ(calls.partition_stats(batch).in_use, 1);
+    try {
+        calls.partition("nightly");
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_OUT_OF_RANGE);
+    }
+}
+
+static void a_shedder_refuses_the_less_important() {
+    tidegate::Clock clock = tidegate::Clock::manual();
+    tg_signal signal = {nullptr, 0, 1, TG_SIGNAL_GAUGE, 0};
+    tg_shedder_config config = TG_SHEDDER_CONFIG_INIT;
+    config.clock = clock.get();
+    config.signals = &signal;
+    config.signal_count = 1;
+    tidegate::LoadShedder shedder(config);
+    CHECK(shedder.admit(TG_PRIORITY_SHEDDABLE));
+    for (int interval = 0; interval < 200; interval++) {
+        shedder.tell("gauge", 1);
+        for (int call = 0; call < 16; call++) (void)shedder.admit(call % 4, 64);
+        clock.advance(250ms);
+        shedder.sample();
+    }
+    auto shed = shedder.check(TG_PRIORITY_SHEDDABLE, 127);
+    CHECK(shed.signal == 0 && shed.pressure == 1 && shedder.pressure() == 1);
+    CHECK(shedder.stats().shed_sheddable > shedder.stats().shed_high);
+    CHECK(shedder.level_of("user 7") == shedder.level_of("user 7") && shedder.level_of("user 7") < 128);
+    CHECK(shedder.explain().find("gauge") != std::string::npos);
+    shedder.tell_lag(1ms, 20ms); // of no signal that it has
+    try {
+        (void)shedder.admit(9);
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_UNKNOWN_VALUE);
+    }
+}
+
+static void dropped_items_come_back_with_their_reason() {
+    tidegate::Clock clock = tidegate::Clock::manual(1);
+    tg_queue_config config = TG_QUEUE_CONFIG_INIT;
+    config.clock = clock.get();
+    config.capacity = 10;
+    config.lanes = 2;
+    config.max_age_ns = 1000000000;
+    tidegate::BoundedQueue<int> queue(config);
+    tg_queue_push_options options = TG_QUEUE_PUSH_OPTIONS_INIT;
+    options.lane = 1;
+    auto item = std::make_unique<int>(1);
+    CHECK_EQ(queue.try_push_with(item, options), TG_OK);
+    options.lane = 0;
+    options.deadline_ns = 10000000;
+    item = std::make_unique<int>(2);
+    CHECK_EQ(queue.push_with(item, options), TG_OK);
+    item = std::make_unique<int>(3);
+    CHECK_EQ(queue.try_push(item), TG_OK);
+    clock.advance(20ms);
+    std::int32_t reason = -1;
+    CHECK_EQ(queue.take(item, reason), TG_DROPPED);
+    CHECK(item && *item == 2 && reason == TG_DROPPED_DEADLINE);
+    CHECK_EQ(queue.take(item, reason, 0ms), TG_OK);
+    CHECK(item && *item == 3 && reason == -1);
+    clock.advance(1s);
+    CHECK_EQ(queue.take(item, reason), TG_DROPPED);
+    CHECK(item && *item == 1 && reason == TG_DROPPED_AGE);
+    CHECK_EQ(queue.stats().dropped, 2);
+    CHECK_EQ(queue.take(item, reason, 0ms), TG_EMPTY);
+    CHECK(!item);
+    options.lane = 2;
+    item = std::make_unique<int>(4);
+    try {
+        (void)queue.try_push_with(item, options);
+        CHECK(!"reached");
+    } catch (const tidegate::Error &error) {
+        CHECK_EQ(error.status(), TG_OUT_OF_RANGE);
+    }
+    CHECK(item && *item == 4); // still ours
+}
+
 static void what_has_one_name_in_an_arena_is_one() {
     auto arena = std::make_unique<tidegate::Arena>(tidegate::Arena::process("cpp"));
     tidegate::TokenBucket bucket("10/h", 10, {*arena, "door"}), same("10/h", 10, {*arena, "door"});
@@ -459,6 +580,10 @@ int main() {
     RUN(retries_are_paid_for);
     RUN(a_throttle_hears_of_calls);
     RUN(concurrency_permits_give_themselves_back);
+    RUN(permits_report_to_an_adaptive_limit);
+    RUN(partitions_have_their_shares);
+    RUN(a_shedder_refuses_the_less_important);
+    RUN(dropped_items_come_back_with_their_reason);
     RUN(what_has_one_name_in_an_arena_is_one);
     RUN(queue_owns_its_items);
     RUN(drop_oldest_gives_it_back);
