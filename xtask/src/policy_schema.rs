@@ -203,6 +203,8 @@ fn gate() -> Value {
 }
 
 fn schema() -> Value {
+    let mut limits = section(limit(), "rate limits");
+    limits["propertyNames"]["not"] = json!({ "const": "n" });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A policy of tidegate",
@@ -216,7 +218,7 @@ fn schema() -> Value {
                 "description": "where state lives: \"process\", \"process:NAME\" or \"host:NAME\"; TIDEGATE_SCOPE wins",
                 "anyOf": [{ "pattern": "^(process|(process|host):.+)$" }, { "$ref": "#/$defs/variable" }],
             },
-            "limits": section(limit(), "rate limits"),
+            "limits": limits,
             "concurrency": section(concurrency(), "how many calls may be under way"),
             "queues": section(object(plain("queue", &[]), &["capacity"]), "bounded queues"),
             "shedders": section(shedder(), "load shedders"),

@@ -21,6 +21,9 @@ use toml::de::{DeTable, DeValue};
 /// The most bytes of a file.
 pub const MOST_BYTES: usize = 1 << 20;
 
+/// Some editors begin a file with it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The sections, in the order in which they are told.
 pub(super) const SECTIONS: [&str; 6] = ["limits", "concurrency", "queues", "shedders", "breakers", "gates"];
 /// Those whose objects have one directory in a named scope.
@@ -84,7 +87,7 @@ impl PolicyConfig {
         if text.len() > MOST_BYTES {
             return Err(too_many(text.len()));
         }
-        read(text.strip_prefix('\u{feff}').unwrap_or(text), environment)
+        read(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text), environment)
     }
 
     /// Of bytes that should be UTF-8.
@@ -165,14 +168,17 @@ fn read_file(path: &Path) -> Result<Vec<u8>, PolicyError> {
 
 fn read(text: &str, environment: Environment<'_>) -> Result<PolicyConfig, PolicyError> {
     let report = Report::new(text, environment);
+    if text.starts_with(BYTE_ORDER_MARK) {
+        // The parser takes one too.
+        report.add(0, "", "begins with a byte-order mark for the second time; leave it out", None);
+    }
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        // An error without a place is of the whole.
-        let at = error.span().map_or(0, |span| span.start);
-        report.add(at, "", error.message().trim(), None);
+        let at = error.span().map_or_else(|| place_of_what_has_none(text), |span| span.start);
+        report.add(at, "", said(error.message()), None);
     }
     // What follows from half a text would be told of what is not wrong.
-    if !errors.is_empty() {
+    if report.count() > 0 {
         return Err(report.error().unwrap_or_else(|| PolicyError::whole("is no TOML")));
     }
     let root = Section::root(&report, document.get_ref());
@@ -181,6 +187,30 @@ fn read(text: &str, environment: Environment<'_>) -> Result<PolicyConfig, Policy
         Some(error) => Err(error),
         None => Ok(config),
     }
+}
+
+/// What the parser says, in words that say what is allowed.
+fn said(message: &str) -> &str {
+    match message.trim() {
+        "recursion limit" => "a key has more than 80 parts, which no setting has; leave some out",
+        "cannot recurse further; max recursion depth met" => {
+            "tables and lists stand more than 80 deep within one another, which no setting does"
+        }
+        other => other,
+    }
+}
+
+/// Where the first of the parser's errors stands that say no place: the shortest beginning of the text that has one,
+/// for what follows takes none back.
+fn place_of_what_has_none(text: &str) -> usize {
+    let has_one = |end: usize| DeTable::parse_recoverable(&text[..end]).1.iter().any(|error| error.span().is_none());
+    let (mut without, mut with) = (0, text.len());
+    loop {
+        let between = without + (with - without) / 2;
+        let Some(at) = (without + 1..=between).rev().find(|at| text.is_char_boundary(*at)) else { break };
+        *(if has_one(at) { &mut with } else { &mut without }) = at;
+    }
+    without
 }
 
 fn sections(root: &Section<'_, '_>) -> PolicyConfig {
@@ -254,6 +284,12 @@ fn scope(root: &Section<'_, '_>) -> Option<Scope> {
 fn check_name(section: &Section<'_, '_>, names: &Names, of: &str, name: &str) {
     if let Err(error) = check_object_name(name) {
         section.wrong_key(name, error.message().trim_start_matches("name: "), None);
+    }
+    if of == "limits" && name == "n" {
+        // A file means the same in every language.
+        let message = "cannot be a limit's name: in Python the cost of a call stands under it, beside the keys; give \
+                       it another, such as \"n_limit\"";
+        section.wrong_key(name, message, None);
     }
     if !NAMED.contains(&of) {
         return;
