@@ -282,6 +282,57 @@ fn loom_a_refusal_against_a_raised_limit() {
     refused_against(|l, _| l.set_limit(3).unwrap());
 }
 
+/// A process stopped between the two steps of a release: whoever is refused by what it has not taken back doubts it,
+/// and then there is the place.
+#[test]
+fn loom_a_release_stopped_before_it_says_so_is_found_by_a_doubt() {
+    explore(3, || {
+        let l = limiter(2, 3);
+        let first = l.try_acquire().unwrap();
+        let second = l.try_acquire().unwrap();
+        assert!(l.try_acquire().is_none());
+        let stopped = thread::spawn({
+            let l = l.clone();
+            move || assert!(l.shared.places.free(second))
+        });
+        let refused = thread::spawn({
+            let l = l.clone();
+            move || l.try_acquire()
+        });
+        stopped.join().unwrap();
+        let taken = refused.join().unwrap();
+        let is_to_be_had = l.shared.places.doubt_full();
+        assert!(!(is_to_be_had && taken.is_some()), "found free what is taken");
+        let late = l.try_acquire();
+        assert!(taken.is_some() != late.is_some(), "{taken:?}, {late:?}");
+        assert!(l.release(first) && l.release(taken.or(late).unwrap()));
+    });
+}
+
+/// Who waits without a line asks no word.
+#[test]
+fn loom_a_release_stopped_before_it_says_so_keeps_no_poll_waiting() {
+    explore(3, || {
+        let l = limiter(2, 3);
+        let first = l.try_acquire().unwrap();
+        let second = l.try_acquire().unwrap();
+        assert!(l.try_acquire().is_none());
+        let stopped = thread::spawn({
+            let l = l.clone();
+            move || assert!(l.shared.places.free(second))
+        });
+        let refused = thread::spawn({
+            let l = l.clone();
+            move || l.try_acquire()
+        });
+        stopped.join().unwrap();
+        let taken = refused.join().unwrap();
+        let late = l.poll();
+        assert!(taken.is_some() != late.is_some(), "{taken:?}, {late:?}");
+        assert!(l.release(first) && l.release(taken.or(late).unwrap()));
+    });
+}
+
 #[test]
 fn loom_two_refusals_against_a_release() {
     explore(2, || {

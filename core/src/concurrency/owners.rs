@@ -14,6 +14,9 @@ const SLOT: u32 = 56;
 const INCARNATION: u32 = 32;
 /// Places are swept so often at least, if there are denials.
 const SWEEP_EVERY_NS: u64 = 1_000_000_000;
+/// So often is doubted, if there are denials, that no place is free: a process may have been stopped after it had freed
+/// one and before it said so.
+const DOUBT_EVERY_NS: u64 = 10_000_000;
 
 #[cfg(not(loom))]
 const _: () = assert!(crate::arena::layout::PROCESSES <= 1 << (64 - SLOT), "a slot's number fits");
@@ -36,6 +39,8 @@ pub(super) struct Owners {
     /// What [`changes`](Self::changes) said when places were last swept, and when that was.
     swept: AtomicU64,
     swept_ns: AtomicU64,
+    /// When it was last doubted that no place is free.
+    doubted_ns: AtomicU64,
 }
 
 impl Owners {
@@ -47,6 +52,7 @@ impl Owners {
             arena: Arena::of(room),
             swept: AtomicU64::new(u64::MAX),
             swept_ns: AtomicU64::new(0),
+            doubted_ns: AtomicU64::new(0),
         }
     }
 
@@ -82,14 +88,24 @@ impl Owners {
     }
 
     /// Looks for owners that are gone, and has the places swept if there are new ones, or after a second: foreign bytes
-    /// may say that a place is somebody's who never was. Whether that freed one. On the path of a denial.
-    pub(super) fn reclaim(&self, sweep: impl FnOnce(&dyn Fn(u64) -> bool) -> u64) -> bool {
+    /// may say that a place is somebody's who never was. Between sweeps it has them `doubt` every 10 ms that none is
+    /// free. Whether one is to be had now. On the path of a denial.
+    pub(super) fn reclaim(
+        &self,
+        sweep: impl FnOnce(&dyn Fn(u64) -> bool) -> u64,
+        doubt: impl FnOnce() -> bool,
+    ) -> bool {
         let now = self.now();
         let changes = self.changes(now);
         // Relaxed, both: an older number costs a sweep.
         let recent = now.abs_diff(self.swept_ns.load(Ordering::Relaxed)) < SWEEP_EVERY_NS;
         if recent && self.swept.load(Ordering::Relaxed) == changes {
-            return false;
+            // Relaxed, both: an older number costs a look.
+            if now.abs_diff(self.doubted_ns.load(Ordering::Relaxed)) < DOUBT_EVERY_NS {
+                return false;
+            }
+            self.doubted_ns.store(now, Ordering::Relaxed);
+            return doubt();
         }
         let freed = sweep(&|owner| self.is_gone(owner));
         // Relaxed, both: as above. After the sweep, so that none who died before is left.

@@ -13,7 +13,10 @@
 //! Who found no place free says so, for the next who would not wait: it writes the rule into the head, *then* looks at
 //! all places once more, and takes its word back if one is free. Who frees a place frees it first and then takes the
 //! word back. So while the word stands and the rule is the same, either no place is free, or who freed one is about to
-//! take it back; if it dies before it does, the next sweep of the dead does. Those who wait never ask the word.
+//! take it back. It may be stopped between the two, or die there: in an arena those who are refused by the word doubt
+//! it every 10 ms, and take it back if a place is free ([`Owners`](super::owners::Owners)). In the memory of one
+//! process, which stops as a whole, nobody doubts it: a thread that is not run between the two keeps others from the
+//! place for so long. Only who would not wait asks the word: those in a line, and `poll`, look at the places.
 
 use super::ConcurrencyPermit;
 use super::hint;
@@ -179,6 +182,16 @@ impl PermitSlots {
         full
     }
 
+    /// Takes the word of a full limit back where a place is free all the same; whether one is.
+    pub(super) fn doubt_full(&self) -> bool {
+        let rule = in_order(&self.head[RULE]);
+        if rule & LOWERED != 0 || in_order(&self.head[FULL]) != rule || !self.has_more_than(0) {
+            return false;
+        }
+        self.tell_not_full();
+        true
+    }
+
     /// After a place has become free.
     #[inline(always)]
     fn tell_not_full(&self) {
@@ -225,15 +238,21 @@ impl PermitSlots {
         claim_any(behind, start, owner).or_else(|| claim_any(before, 0, owner))
     }
 
-    /// Frees the permit's place. False: it is not its any more.
+    /// The first of the two steps of giving back: whoever dies or is stopped behind it has freed the place.
     #[inline(always)]
-    pub(super) fn give_back(&self, permit: ConcurrencyPermit) -> bool {
+    pub(super) fn free(&self, permit: ConcurrencyPermit) -> bool {
         let Some(place) = self.words.get(permit.place()) else { return false };
         // SeqCst: before the look for waiters that follows; what was done under the permit is seen by who takes the
         // place next.
         // Relaxed: a failure says only that the place is another's.
         let free = permit.word & NONCE;
-        let given = place.compare_exchange(permit.word, free, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        place.compare_exchange(permit.word, free, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    /// Frees the permit's place. False: it is not its any more.
+    #[inline(always)]
+    pub(super) fn give_back(&self, permit: ConcurrencyPermit) -> bool {
+        let given = self.free(permit);
         if given {
             self.tell_not_full();
             hint::given_back(permit.place() as u32);

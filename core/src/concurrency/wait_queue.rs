@@ -188,6 +188,16 @@ impl Shared {
         })
     }
 
+    /// A permit for one who waits without a line, and so looks at the places himself: another may have freed one and
+    /// not have said so yet. Counts nothing.
+    fn look_for_one(&self) -> Option<ConcurrencyPermit> {
+        let owner = self.owners.join()?;
+        match self.places.take(owner) {
+            Ok(permit) => Some(permit),
+            Err(full) => self.attempt_again(owner, full).map(ConcurrencyPermit::together),
+        }
+    }
+
     /// A permit that is to be had at once. Counts nothing.
     #[inline(always)]
     pub(super) fn attempt(&self) -> Option<ConcurrencyPermit> {
@@ -202,7 +212,8 @@ impl Shared {
     #[inline(always)]
     pub(super) fn attempt_in(&self, partition: Partition, asked: Asked) -> Option<ConcurrencyPermit> {
         match &self.lending {
-            None => self.attempt(),
+            None if asked == Asked::Once => self.attempt(),
+            None => self.look_for_one(),
             Some(lending) => self.attempt_by(lending, partition, asked),
         }
     }
@@ -391,10 +402,11 @@ impl Shared {
         }
     }
 
-    /// Frees the places of the dead, if it is time to look for them; whether there were any.
+    /// Frees the places of the dead, if it is time to look for them, or doubts that none is free; whether one is to be
+    /// had now.
     #[cold]
     pub(super) fn reclaim(&self) -> bool {
-        self.owners.reclaim(|is_gone| self.places.sweep(is_gone))
+        self.owners.reclaim(|is_gone| self.places.sweep(is_gone), || self.places.doubt_full())
     }
 
     /// Gives what is free to those who wait, in their order.

@@ -5,7 +5,7 @@ use crate::everything::{CAPACITY, Everything};
 use crate::support::Place;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidegate::arena::HostConfig;
 use tidegate::concurrency::{ConcurrencyConfig, ConcurrencyLimiter};
 use tidegate::limit::Mode;
@@ -97,4 +97,49 @@ fn places_of_nobody_come_back() {
     assert!(limiter.try_acquire().is_none(), "nothing was written over");
     let all = [limiter.acquire(Some(PATIENCE)), limiter.acquire(Some(PATIENCE))];
     assert!(all.iter().all(Option::is_some));
+}
+
+/// A process that is stopped between the two steps of a release has freed a place, and leaves it said that none is
+/// free: who polls or waits has it at once, and the others soon.
+#[test]
+fn what_a_stopped_release_left_said_is_doubted() {
+    const LIMIT: u32 = 37;
+    let place = Place::new();
+    let arena = Arena::open(&options(&place)).expect("made");
+    let config = ConcurrencyConfig { mode: Mode::Enforce, ..ConcurrencyConfig::new(LIMIT) };
+    let limiter = ConcurrencyLimiter::in_arena(&arena, "places", config, OnConflict::Error).expect("a limiter");
+    let words = || {
+        let bytes = std::fs::read(place.file("bytes")).expect("a file");
+        bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8"))).collect::<Vec<_>>()
+    };
+    let mut held: Vec<_> = (0..LIMIT).map(|_| limiter.try_acquire().expect("free")).collect();
+    let before = words();
+    // The first refusal looks for the dead, and takes back what it said.
+    assert!(limiter.try_acquire().is_none() && limiter.try_acquire().is_none());
+    let after = words();
+    let changed = before.into_iter().zip(after).enumerate();
+    let said = changed.filter(|(_, (before, after))| (*before, *after) == (0, LIMIT.into()));
+    let [at] = said.map(|(at, _)| at as u64 * 8).collect::<Vec<_>>()[..] else { panic!("one word says it") };
+    let file = File::options().write(true).open(place.file("bytes")).expect("a file");
+    let stopped = |held: &mut Vec<_>| {
+        assert!(limiter.release(held.pop().expect("one")));
+        // Where a thread gave one back last it looks without asking: not there.
+        assert!(limiter.release(held.remove(0)));
+        held.push(limiter.try_acquire().expect("the same again"));
+        file.write_all_at(&u64::from(LIMIT).to_ne_bytes(), at).expect("written");
+    };
+    stopped(&mut held);
+    held.push(limiter.poll().expect("by a look"));
+    stopped(&mut held);
+    held.push(limiter.acquire(Some(PATIENCE)).expect("in a line"));
+    let mut soonest = PATIENCE;
+    for _ in 0..5 {
+        stopped(&mut held);
+        let start = Instant::now();
+        let permit = std::iter::repeat_with(|| limiter.try_acquire()).find_map(|permit| permit).expect("for ever");
+        soonest = soonest.min(start.elapsed());
+        held.push(permit);
+    }
+    // It was a second, until the next look for the dead.
+    assert!(soonest < Duration::from_millis(500), "{soonest:?}");
 }
