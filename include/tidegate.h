@@ -38,8 +38,10 @@
  * - Time. Nanoseconds in uint64_t; UINT64_MAX (TG_NEVER) is "never", or as a timeout "for ever". Each operation that
  *   looks at the clock has a form ending in _at that takes the time instead, and is otherwise the same: any epoch, but
  *   one clock per object.
- * - Memory. A size that a caller sets and the system cannot give is TG_NO_MEMORY, and nothing was made. Small
- *   allocations that every program needs (a handle, an error's text) end the process when they fail, as Rust's do.
+ * - Memory. A size that a caller sets and the system cannot give is TG_NO_MEMORY, and nothing was made;
+ *   tg_last_error_message() names the setting to make smaller, and of a policy file the object. Where it says "memory",
+ *   there is too little for an object of any size. Small allocations that every program needs (a handle, an error's
+ *   text) end the process when they fail, as Rust's do.
  * - Cancellation. No call is a cancellation point: a thread cancelled with pthread_cancel() inside one, a waiting one
  *   too, goes on to its end, and the request stays pending. Threads of PTHREAD_CANCEL_ASYNCHRONOUS must not call
  *   anything here.
@@ -824,11 +826,11 @@ typedef struct {
 /**
  * Makes a keyed limit in which no key has used anything yet, or opens the one of that name in an arena.
  *
- * Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT (neither or both of
- * rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or ramp, a clock beside
- * an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is
- * none); TG_ARENA_SHAPE (another algorithm, max_keys, block or ramp under the name), TG_ARENA_SETTINGS
- * (another rate, burst or fastest), TG_ARENA_FULL, TG_ARENA_*.
+ * Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_NO_MEMORY (for max_keys);
+ * TG_CONFLICT (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half
+ * a block or ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict);
+ * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another algorithm, max_keys, block or ramp under the name),
+ * TG_ARENA_SETTINGS (another rate, burst or fastest), TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_limiter_new(const tg_limiter_config *config, tg_limiter **limiter);
 
@@ -1724,9 +1726,9 @@ typedef struct {
  * Makes a closed circuit breaker, or opens the one of that name in an arena.
  *
  * Errors: TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
- * TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
- * TG_INVALID (a name that is none); TG_ARENA_SHAPE (a window of the other kind under the name),
- * TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
+ * TG_NO_MEMORY (for window_calls or probes), TG_CONFLICT (both windows, a clock beside an arena, an arena without a
+ * name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (a window of the other kind
+ * under the name), TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_breaker_new(const tg_breaker_config *config, tg_breaker **breaker);
 
@@ -1831,10 +1833,10 @@ tg_status tg_breaker_reset_at(const tg_breaker *breaker, uint64_t now_ns);
  * Makes a registry, or opens the one of that name in an arena: one object with all of its breakers.
  *
  * Errors: TG_UTF8 (name); TG_OUT_OF_RANGE (max_breakers, a setting of its breakers or of a pattern's, a pattern's
- * window or probes for which they have no room); TG_SYNTAX (an empty pattern); TG_CONFLICT (a pattern given twice,
- * both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name
- * that is none); TG_ARENA_SHAPE (another max_breakers, a window of the other kind under the name), TG_ARENA_SETTINGS,
- * TG_ARENA_FULL, TG_ARENA_*.
+ * window or probes for which they have no room); TG_NO_MEMORY (for max_breakers); TG_SYNTAX (an empty pattern);
+ * TG_CONFLICT (a pattern given twice, both windows, a clock beside an arena, an arena without a name);
+ * TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_breakers, a window of
+ * the other kind under the name), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_registry_new(const tg_registry_config *config, tg_registry **registry);
 
@@ -2309,10 +2311,10 @@ typedef struct {
 /**
  * Makes a concurrency limit, or opens the one of that name in an arena.
  *
- * Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit, partitions, priority); TG_CONFLICT (a clock beside an arena, an
- * arena without a name, a sum of shares above 1, a name twice); TG_UNKNOWN_VALUE (order, mode, on_conflict);
- * TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit or other partitions under the name),
- * TG_ARENA_SETTINGS (another limit, other shares), TG_ARENA_FULL, TG_ARENA_*.
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit, partitions, priority); TG_NO_MEMORY (for limit or max_limit);
+ * TG_CONFLICT (a clock beside an arena, an arena without a name, a sum of shares above 1, a name twice);
+ * TG_UNKNOWN_VALUE (order, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit or
+ * other partitions under the name), TG_ARENA_SETTINGS (another limit, other shares), TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_concurrency_new(const tg_concurrency_config *config, tg_concurrency **concurrency);
 
@@ -2327,10 +2329,10 @@ void tg_concurrency_free(tg_concurrency *concurrency);
  * feed one estimate and obey one limit. Take and wait for permits as of any other; give each back by
  * tg_concurrency_report(). tg_concurrency_set_limit() does not change it: TG_CONFLICT.
  *
- * Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_CONFLICT (limits that contradict each other, a clock beside an arena, an arena
- * without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID (a name that is none);
- * TG_ARENA_SHAPE (another max_limit or other partitions under the name, or a fixed limit), TG_ARENA_SETTINGS,
- * TG_ARENA_FULL, TG_ARENA_*.
+ * Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_NO_MEMORY (for max_limit); TG_CONFLICT (limits that contradict each other, a
+ * clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID
+ * (a name that is none); TG_ARENA_SHAPE (another max_limit or other partitions under the name, or a fixed limit),
+ * TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
  */
 tg_status tg_concurrency_new_adaptive(const tg_adaptive_config *config, tg_concurrency **concurrency);
 
@@ -3266,8 +3268,8 @@ typedef struct {
 /**
  * Makes an empty queue.
  *
- * Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low not below
- * high, target_ns not below interval_ns), TG_UNKNOWN_VALUE (on_full, discipline).
+ * Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY (for capacity), TG_CONFLICT (low
+ * not below high, target_ns not below interval_ns), TG_UNKNOWN_VALUE (on_full, discipline).
  */
 tg_status tg_queue_new(const tg_queue_config *config, tg_queue **queue);
 
@@ -4144,7 +4146,8 @@ typedef struct tg_policy tg_policy;
  * Reads a policy file and makes its objects. Of a file with a mistake nothing is made.
  *
  * Errors: TG_UTF8 (path); TG_SYNTAX (the file is wrong or cannot be read: tg_last_error_message() tells all that is, a
- * line each, "orders.toml:3:7: limits.client.rate: ..."); TG_CONFLICT and the like of a queue.
+ * line each, "orders.toml:3:7: limits.client.rate: ..."); TG_NO_MEMORY (nothing else is wrong than that one of its
+ * sizes cannot be had, which the message names); TG_CONFLICT and the like of a queue.
  */
 tg_status tg_policy_load(const char *path, tg_policy **policy);
 

@@ -50,9 +50,15 @@ impl ConfigError {
         Self::new(ConfigErrorKind::Syntax, field, message)
     }
 
-    pub(crate) fn no_memory(field: &'static str, len: usize, size: usize, why: &str) -> Self {
-        let message =
-            format!("no memory for {len} x {size} bytes ({why}); give a smaller one, or the process more memory");
+    /// `sized_by`: the setting that asks for so much, by its name in [`crate::config`]; `None`: every object of the
+    /// kind takes as much, so there is none to make smaller.
+    #[cold]
+    pub(crate) fn no_memory(sized_by: Option<&'static str>, len: usize, size: usize, why: &str) -> Self {
+        let bytes = format!("for {len} x {size} bytes ({why})");
+        let (field, message) = match sized_by {
+            Some(setting) => (setting, format!("no memory {bytes}; give a smaller one, or the process more memory")),
+            None => ("memory", format!("none {bytes}; give the process more")),
+        };
         Self::new(ConfigErrorKind::NoMemory, field, message)
     }
 
@@ -72,7 +78,8 @@ impl ConfigError {
         dialect.say(&self.template)
     }
 
-    /// The argument at fault, by its name in [`crate::config`] or its Rust name (`"burst"`).
+    /// The argument at fault, by its name in [`crate::config`] or its Rust name (`"burst"`); `"memory"` where there is
+    /// too little of it for any argument.
     pub fn field(&self) -> &'static str {
         self.field
     }

@@ -14,7 +14,7 @@ use crate::queue::{Item, tg_queue};
 use crate::shedder::tg_shedder;
 use crate::status::{Failure, tg_status};
 use std::ffi::c_char;
-use tg_status::{TG_OK, TG_SYNTAX};
+use tg_status::{TG_NO_MEMORY, TG_OK, TG_SYNTAX};
 use tidegate_core::policy::{Policy, PolicyConfig, PolicyError};
 use tidegate_core::{Clock, ConfigError};
 
@@ -27,14 +27,18 @@ impl Handle for tg_policy {}
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        Self::new(TG_SYNTAX, error.to_string())
+        let status = if error.is_no_memory() { TG_NO_MEMORY } else { TG_SYNTAX };
+        Self::new(status, error.to_string())
     }
 }
 
 impl tg_policy {
     /// Of what they are is known here: shedders and gates may ask for them.
     fn make_queues(&self) -> Result<(), Failure> {
-        self.0.config().queues.keys().try_for_each(|name| Ok(self.0.queue::<Item>(name).map(drop)?))
+        self.0.config().queues.keys().try_for_each(|name| {
+            let made = self.0.queue::<Item>(name).map(drop);
+            made.map_err(|error| Failure::from(error).within(&format!("queues.{name}")))
+        })
     }
 
     fn with_queues(policy: Policy) -> Result<Self, Failure> {
@@ -47,7 +51,8 @@ impl tg_policy {
 /// Reads a policy file and makes its objects. Of a file with a mistake nothing is made.
 ///
 /// Errors: TG_UTF8 (path); TG_SYNTAX (the file is wrong or cannot be read: tg_last_error_message() tells all that is, a
-/// line each, "orders.toml:3:7: limits.client.rate: ..."); TG_CONFLICT and the like of a queue.
+/// line each, "orders.toml:3:7: limits.client.rate: ..."); TG_NO_MEMORY (nothing else is wrong than that one of its
+/// sizes cannot be had, which the message names); TG_CONFLICT and the like of a queue.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_policy_load(path: In<c_char>, policy: Out<*mut tg_policy>) -> tg_status {
     guard_system(|| {

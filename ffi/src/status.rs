@@ -156,6 +156,12 @@ impl Failure {
         Self::new(TG_NULL, format!("{argument}: is NULL, must point to an object that is still alive"))
     }
 
+    /// Of one among many things that a call makes.
+    #[cold]
+    pub(crate) fn within(self, whose: &str) -> Self {
+        Self { message: format!("{whose}: {}", self.message), ..self }
+    }
+
     /// Keeps the sentence for this thread.
     #[cold]
     pub(crate) fn record(self) -> tg_status {

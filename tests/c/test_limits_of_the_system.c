@@ -53,10 +53,27 @@ static void a_cancelled_thread_ends_between_two_calls(void) {
     }
 }
 
+/* Limits what the system gives from now on. */
+static void leave(rlim_t bytes) {
+    unsigned long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    CHECK(statm && fscanf(statm, "%lu", &pages) == 1);
+    if (statm) fclose(statm);
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* Takes what the system would still give, but for pieces smaller than a large limit's places. */
+static void exhaust(void) {
+    leave(1 << 20);
+    while (malloc(16 << 10)) continue;
+}
+
 /* In a child, whose address space can be limited without harm to the rest. */
 static void sizes_beyond_the_memory(void) {
-    struct rlimit limit = {256 << 20, 256 << 20};
-    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    leave(256 << 20);
     tg_queue_config queue_config = TG_QUEUE_CONFIG_INIT;
     tg_queue *queue = NULL;
     queue_config.capacity = (size_t)1 << 24;
@@ -68,6 +85,41 @@ static void sizes_beyond_the_memory(void) {
     limiter_config.max_keys = 100000000;
     CHECK_ERROR(tg_limiter_new(&limiter_config, &limiter), TG_NO_MEMORY, "max_keys");
     CHECK(limiter == NULL);
+    limiter_config.algorithm = TG_ALGORITHM_SLIDING_LOG;
+    limiter_config.max_keys = 10000000;
+    CHECK_ERROR(tg_limiter_new(&limiter_config, &limiter), TG_NO_MEMORY, "max_keys: no memory for ");
+    tg_registry_config registry_config = TG_REGISTRY_CONFIG_INIT;
+    tg_registry *registry = NULL;
+    registry_config.max_breakers = 65536;
+    tg_breaker_config breaker_config = TG_BREAKER_CONFIG_INIT;
+    breaker_config.window_calls = 65536;
+    registry_config.breakers = &breaker_config;
+    CHECK_ERROR(tg_registry_new(&registry_config, &registry), TG_NO_MEMORY, "max_breakers: no memory for ");
+    CHECK(registry == NULL);
+    tg_policy *policy = NULL;
+    CHECK_ERROR(tg_policy_parse("version = 1\n[limits]\n"
+                                "client = { rate = \"1/s\", key = \"user\", max_keys = 100_000_000 }\n",
+                                &policy),
+                TG_NO_MEMORY, "3:1: limits.client: max_keys: no memory for ");
+    CHECK(policy == NULL);
+    CHECK_ERROR(tg_policy_parse("version = 1\n[queues]\nwork = { capacity = 16_777_216 }\n", &policy), TG_NO_MEMORY,
+                "queues.work: capacity: no memory for ");
+    CHECK(policy == NULL);
+    /* What else is wrong comes first: it is no matter of memory. */
+    CHECK_ERROR(tg_policy_parse("version = 1\n[queues]\nwork = { capacity = 0 }\n", &policy), TG_SYNTAX, "capacity");
+    exhaust();
+    tg_concurrency_config concurrency_config = TG_CONCURRENCY_CONFIG_INIT;
+    tg_concurrency *concurrency = NULL;
+    concurrency_config.limit = 4096;
+    CHECK_ERROR(tg_concurrency_new(&concurrency_config, &concurrency), TG_NO_MEMORY, "limit: no memory for ");
+    concurrency_config.limit = 1;
+    concurrency_config.max_limit = 4096;
+    CHECK_ERROR(tg_concurrency_new(&concurrency_config, &concurrency), TG_NO_MEMORY, "max_limit: no memory for ");
+    CHECK(concurrency == NULL);
+    tg_breaker *breaker = NULL;
+    breaker_config.name = "payments";
+    CHECK_ERROR(tg_breaker_new(&breaker_config, &breaker), TG_NO_MEMORY, "window_calls: no memory for ");
+    CHECK(breaker == NULL);
 }
 
 static void a_size_beyond_the_memory_is_a_status(void) { joined(forked(sizes_beyond_the_memory)); }

@@ -224,7 +224,7 @@ const SPAN: Kind = Kind::Span { min_ns: 1_000_000, max_ns: MAX_SPAN.as_secs() * 
 const RATE: Kind = Kind::Real { min: 0.0, from_min: false, max: 1.0 };
 const SECOND: u64 = 1_000_000_000;
 
-const WINDOW_CALLS: Field = Field::new(
+pub(super) const WINDOW_CALLS: Field = Field::new(
     "window_calls",
     Kind::Count { min: 1, max: MAX_WINDOW_CALLS },
     Preset::Count(20),
@@ -273,7 +273,7 @@ const JITTER: Field = Field::new(
     Preset::Real(0.0),
     "lengthens the cooldown by a random part of up to this fraction",
 );
-const PROBES: Field = Field::new(
+pub(super) const PROBES: Field = Field::new(
     "probes",
     Kind::Count { min: 1, max: MAX_PROBES },
     Preset::Count(1),

@@ -170,8 +170,9 @@ impl CircuitBreaker {
             // Relaxed: nobody else has it yet.
             head.control.word.store(Control::FIRST.0, Ordering::Relaxed);
         }
-        let window = Words::in_room(room, Outcomes::words(&layout))?;
-        let probes = Probes::in_room(room, layout.probes)?;
+        let window = |room: &mut ObjectAllocator| Words::in_room(room, Outcomes::words(&layout));
+        let window = if layout.counts_calls() { room.sized_by(&config::WINDOW_CALLS, window) } else { window(room) }?;
+        let probes = room.sized_by(&config::PROBES, |room| Probes::in_room(room, layout.probes))?;
         let calls = Striped::in_room(room)?;
         let (owners, changes) = (Owners::of(room), Arc::new(ChangeLock::of(room)));
         let parts = Parts { head, window, probes, owners, calls, changes };

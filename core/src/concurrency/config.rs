@@ -94,9 +94,7 @@ impl ConcurrencyConfig {
         if let Some(most) = self.max_waiting {
             MAX_WAITING.check_count(most.into(), "; left out, any number may wait")?;
         }
-        // Where nothing is said of it, it is the limit, and that is what the caller wrote.
-        let wrote = if self.limit == self.max_limit { &LIMIT } else { &MAX_LIMIT };
-        wrote.check_count(self.max_limit.into(), WHAT)?;
+        self.sized_by().check_count(self.max_limit.into(), WHAT)?;
         LIMIT.check_count(self.limit.into(), WHAT)?;
         if self.limit > self.max_limit {
             let most = of_name(&MAX_LIMIT);
@@ -120,6 +118,12 @@ impl ConcurrencyConfig {
         let (most, made) = (self.max_limit, of_name(&MAX_LIMIT));
         let message = format!("{limit} is not within 1 to {most}; the limiter was made with this {made}");
         Err(ConfigError::out_of_range(LIMIT.name, message))
+    }
+
+    /// What the caller wrote that says how many there can ever be.
+    pub(super) fn sized_by(&self) -> &'static Field {
+        // Where nothing is said of it, it is the limit.
+        if self.limit == self.max_limit && self.adaptive.is_none() { &LIMIT } else { &MAX_LIMIT }
     }
 
     /// How many places it takes.

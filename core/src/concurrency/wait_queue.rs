@@ -164,7 +164,8 @@ impl Shared {
     ) -> Result<Self, ConfigError> {
         let owners = Owners::of(room);
         Ok(Self {
-            places: PermitSlots::lay_out(room, config.limit, config.places())?,
+            places: room
+                .sized_by(config.sized_by(), |room| PermitSlots::lay_out(room, config.limit, config.places()))?,
             counts: Striped::in_room(room)?,
             notes: room.cells(NOTES)?,
             turns: {

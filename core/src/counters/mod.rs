@@ -59,11 +59,6 @@ impl<const LANES: usize> Striped<LANES> {
         Self { owned: part(0, 0), shared: part(at * FEW, FEW), home: StripeLookup::process() }
     }
 
-    /// In this process.
-    pub(crate) fn new() -> Self {
-        Self::in_room(&mut ObjectAllocator::of_process(false)).expect("memory for counters")
-    }
-
     /// Adds `n` to counter `lane` in the calling thread's stripe.
     #[inline]
     pub(crate) fn add(&self, lane: usize, n: u64) {
@@ -168,7 +163,7 @@ mod tests {
 
     #[test]
     fn counts_of_many_short_threads_are_all_there() {
-        let counter = Striped::<2>::new();
+        let counter = Striped::<2>::in_room(&mut ObjectAllocator::of_process(false)).expect("memory");
         for _ in 0..4 {
             std::thread::scope(|scope| {
                 for _ in 0..40 {
@@ -216,7 +211,7 @@ mod tests {
     fn a_thread_counts_in_more_arenas_than_it_remembers() {
         let arenas: Vec<_> = (0..20).map(|_| arena()).collect();
         let counters: Vec<_> = arenas.iter().map(counter).collect();
-        let of_process = Striped::<1>::new();
+        let of_process = Striped::<1>::in_room(&mut ObjectAllocator::of_process(false)).expect("memory");
         for _ in 0..3 {
             counters.iter().for_each(|counter| counter.add(0, 1));
             of_process.add(0, 1);

@@ -100,7 +100,7 @@ impl Gate {
             refund_on,
             mode,
             clock,
-            counts: Counts::default(),
+            counts: Counts::new()?,
         })
     }
 

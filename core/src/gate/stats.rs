@@ -1,7 +1,9 @@
 //! What a gate tells of itself.
 
 use super::{Gate, Kind};
+use crate::ConfigError;
 use crate::counters::Striped;
+use crate::memory::ObjectAllocator;
 
 /// Without those of `WOULD_DENY`.
 const ADMITTED: usize = 0;
@@ -27,13 +29,11 @@ pub struct GateStats {
 #[derive(Debug)]
 pub(super) struct Counts(Striped<LANES>);
 
-impl Default for Counts {
-    fn default() -> Self {
-        Self(Striped::new())
-    }
-}
-
 impl Counts {
+    pub(super) fn new() -> Result<Self, ConfigError> {
+        Striped::in_room(&mut ObjectAllocator::of_process(false)).map(Self)
+    }
+
     #[inline]
     pub(super) fn admitted(&self) {
         self.0.add(ADMITTED, 1);

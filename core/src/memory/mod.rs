@@ -3,6 +3,7 @@
 
 #[cfg(not(loom))]
 mod backing;
+mod boxed;
 mod change_lock;
 #[cfg(not(loom))]
 mod mapping;
@@ -13,6 +14,7 @@ mod watch;
 
 #[cfg(not(loom))]
 pub(crate) use backing::{Backing, StripeOwners};
+pub(crate) use boxed::boxed;
 pub(crate) use change_lock::ChangeLock;
 #[cfg(not(loom))]
 pub(crate) use mapping::Mapping;

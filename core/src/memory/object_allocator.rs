@@ -4,6 +4,7 @@
 use super::{Backing, Mapping};
 use super::{SharedSlice, Zeroable};
 use crate::ConfigError;
+use crate::setting::Field;
 #[cfg(not(loom))]
 use std::error::Error;
 use std::ops::Deref;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 /// order as who made it.
 pub(crate) struct ObjectAllocator {
     huge_pages: bool,
+    /// The setting that the next parts are as large as.
+    sized_by: Option<&'static str>,
     #[cfg(not(loom))]
     extent: Option<Extent>,
 }
@@ -37,6 +40,7 @@ impl ObjectAllocator {
     pub(crate) fn of_process(huge_pages: bool) -> Self {
         Self {
             huge_pages,
+            sized_by: None,
             #[cfg(not(loom))]
             extent: None,
         }
@@ -45,7 +49,17 @@ impl ObjectAllocator {
     /// In shared memory, at `at..end`; `fresh` when the object is being made, by the only one who knows the place.
     #[cfg(not(loom))]
     pub(crate) fn within(backing: Arc<dyn Backing>, at: usize, end: usize, fresh: bool) -> Self {
-        Self { huge_pages: false, extent: Some(Extent { backing, next: at, end, fresh, refusal: None }) }
+        let extent = Some(Extent { backing, next: at, end, fresh, refusal: None });
+        Self { huge_pages: false, sized_by: None, extent }
+    }
+
+    /// What `take` takes has the size that a setting of the caller's asks for: where there is no memory for it, that
+    /// is the one to make smaller. All else is as large for every object of the kind.
+    pub(crate) fn sized_by<T>(&mut self, setting: &Field, take: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.sized_by.replace(setting.name);
+        let taken = take(self);
+        self.sized_by = before;
+        taken
     }
 
     /// `len` zeroed values; where the object stands already, as they are.
@@ -54,7 +68,7 @@ impl ObjectAllocator {
         if let Some(extent) = &mut self.extent {
             return extent.cells(len);
         }
-        SharedSlice::of_process(len, self.huge_pages)
+        SharedSlice::of_process(len, self.huge_pages, self.sized_by)
     }
 
     /// One zeroed value.
@@ -143,5 +157,32 @@ impl<T: Zeroable> Deref for One<T> {
     #[inline]
     fn deref(&self) -> &T {
         self.0.first()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::setting::{Kind, Preset};
+    use crate::sync::AtomicU64;
+
+    const PLACES: Field = Field::new("places", Kind::Count { min: 1, max: 9 }, Preset::Count(1), "how many");
+
+    #[test]
+    fn the_setting_that_asks_for_too_much_is_named_and_no_other() {
+        let mut room = ObjectAllocator::of_process(false);
+        let mut told = |by: Option<&Field>| {
+            let take = |room: &mut ObjectAllocator| room.cells::<AtomicU64>(usize::MAX / 16).map(drop);
+            by.map_or_else(|| take(&mut ObjectAllocator::of_process(false)), |by| room.sized_by(by, take))
+                .unwrap_err()
+                .to_string()
+        };
+        let mend = "; give a smaller one, or the process more memory";
+        assert!(told(Some(&PLACES)).starts_with("places: no memory for ") && told(Some(&PLACES)).ends_with(mend));
+        let fixed = told(None);
+        assert!(fixed.starts_with("memory: none for ") && fixed.ends_with("); give the process more"), "{fixed}");
+        // What comes after is of the kind again.
+        assert_eq!(room.cells::<AtomicU64>(usize::MAX / 16).unwrap_err().field(), "memory");
+        assert_eq!(room.cells::<AtomicU64>(3).map(|cells| cells.len()), Ok(3));
     }
 }

@@ -82,25 +82,30 @@ mod real {
     unsafe impl<T: Zeroable> Sync for SharedSlice<T> {}
 
     impl<T: Zeroable> SharedSlice<T> {
-        /// `len` zeroed values of this process; a child of fork has its own copy.
-        pub(in super::super) fn of_process(len: usize, huge_pages: bool) -> Result<Self, ConfigError> {
-            let size = len.max(1).checked_mul(size_of::<T>()).ok_or_else(|| no_memory::<T>(len, "too large"))?;
+        /// `len` zeroed values of this process; a child of fork has its own copy. `sized_by`: the setting to blame.
+        pub(in super::super) fn of_process(
+            len: usize,
+            huge_pages: bool,
+            sized_by: Option<&'static str>,
+        ) -> Result<Self, ConfigError> {
+            let no_memory = |why: &str| ConfigError::no_memory(sized_by, len, size_of::<T>(), why);
+            let size = len.max(1).checked_mul(size_of::<T>()).ok_or_else(|| no_memory("too large"))?;
             if huge_pages || size >= PAGES_FROM {
-                let map = MmapMut::map_anon(size).map_err(|error| no_memory::<T>(len, &error.to_string()))?;
+                let map = MmapMut::map_anon(size).map_err(|error| no_memory(&error.to_string()))?;
                 #[cfg(target_os = "linux")]
                 if huge_pages {
                     // A no is no error.
                     let _ = map.advise(memmap2::Advice::HugePage);
                 }
-                let first = NonNull::new(map.as_ptr().cast_mut().cast()).ok_or_else(|| no_memory::<T>(len, "null"))?;
+                let first = NonNull::new(map.as_ptr().cast_mut().cast()).ok_or_else(|| no_memory("null"))?;
                 return Ok(Self { first, len, keep: Keep::Pages(map) });
             }
             // Whole cache lines: what others write must not share one with it.
             let layout = Layout::from_size_align(size.next_multiple_of(LINE), align_of::<T>().max(LINE))
-                .map_err(|error| no_memory::<T>(len, &error.to_string()))?;
+                .map_err(|error| no_memory(&error.to_string()))?;
             // SAFETY: the layout's size is not zero: `len.max(1)` of a type that holds at least one atomic.
             let bytes = unsafe { alloc_zeroed(layout) };
-            let first = NonNull::new(bytes.cast()).ok_or_else(|| no_memory::<T>(len, "the allocator refused"))?;
+            let first = NonNull::new(bytes.cast()).ok_or_else(|| no_memory("the allocator refused"))?;
             Ok(Self { first, len, keep: Keep::Heap(layout) })
         }
 
@@ -126,10 +131,6 @@ mod real {
             // SAFETY: as `deref`; memory for one is always there (`len.max(1)`, and a mapped part is made for one).
             unsafe { self.first.as_ref() }
         }
-    }
-
-    fn no_memory<T>(len: usize, why: &str) -> ConfigError {
-        ConfigError::no_memory("max_keys", len, size_of::<T>(), why)
     }
 
     impl<T> Drop for SharedSlice<T> {
@@ -180,7 +181,11 @@ mod modelled {
     }
 
     impl<T: Zeroable> SharedSlice<T> {
-        pub(in super::super) fn of_process(len: usize, _huge_pages: bool) -> Result<Self, ConfigError> {
+        pub(in super::super) fn of_process(
+            len: usize,
+            _huge_pages: bool,
+            _sized_by: Option<&'static str>,
+        ) -> Result<Self, ConfigError> {
             Ok(Self { all: Arc::new((0..len).map(|_| T::blank()).collect()), range: 0..len })
         }
 

@@ -357,7 +357,7 @@ impl Made {
         config: &PolicyConfig,
         before: &Self,
     ) -> Result<(), PolicyError> {
-        let wrong = |path: String, error: ArenaError| problem(config, &path, error.message());
+        let wrong = |path: String, error: ArenaError| unmade(config, &path, &error);
         for (name, limit) in config.limits.iter().filter(|(name, _)| !before.limits.contains_key(*name)) {
             let member = self::limit(arena, clock, name, limit);
             self.limits.insert(name.clone(), member.map_err(|error| wrong(format!("limits.{name}"), error))?);
@@ -478,6 +478,14 @@ fn limit(arena: Option<&Arc<Arena>>, clock: &Clock, name: &str, limit: &LimitPol
             None => RateLimiter::with_config(*config, clock.clone())?,
         })),
     })
+}
+
+/// Why an object could not be made: where there is no memory for it, by the setting that asks for so much.
+fn unmade(config: &PolicyConfig, path: &str, error: &ArenaError) -> PolicyError {
+    match error.config().filter(|own| own.kind() == ConfigErrorKind::NoMemory) {
+        Some(own) => problem(config, path, &own.said(&POLICY)).of_memory(),
+        None => problem(config, path, error.message()),
+    }
 }
 
 fn problem(config: &PolicyConfig, path: &str, message: &str) -> PolicyError {

@@ -41,11 +41,17 @@ pub struct PolicyError {
     file: Option<PathBuf>,
     problems: Vec<Problem>,
     more: usize,
+    is_no_memory: bool,
 }
 
 impl PolicyError {
     pub(super) fn new(problems: Vec<Problem>, more: usize) -> Self {
-        Self { file: None, problems, more }
+        Self { file: None, problems, more, is_no_memory: false }
+    }
+
+    /// Nothing is wrong with what the file says but that there is no memory for it.
+    pub(super) fn of_memory(self) -> Self {
+        Self { is_no_memory: true, ..self }
     }
 
     /// Of the file as a whole.
@@ -65,6 +71,12 @@ impl PolicyError {
     /// How many more there are.
     pub fn more(&self) -> usize {
         self.more
+    }
+
+    /// Whether nothing else is wrong than that there is no memory for what the file asks for; what to make smaller, the
+    /// problems say.
+    pub fn is_no_memory(&self) -> bool {
+        self.is_no_memory
     }
 
     /// The file, if it was read from one.

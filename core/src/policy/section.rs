@@ -5,9 +5,9 @@ use super::problem::{MOST_PROBLEMS, Problem};
 use super::source::{Environment, Source, expanded};
 use super::value::{Settings, Value};
 use super::{MOST_BYTES, PolicyError, duration};
-use crate::ConfigError;
 use crate::error::{cut, shortened};
 use crate::setting::{Field, Kind, POLICY};
+use crate::{ConfigError, ConfigErrorKind};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(super) struct Report<'t> {
     environment: Environment<'t>,
     problems: RefCell<Vec<(usize, Problem)>>,
     count: Cell<usize>,
+    /// How many of them say that there is no memory.
+    no_memory: Cell<usize>,
     /// Bytes of the texts into which the environment put something.
     put_in: Cell<usize>,
 }
@@ -31,6 +33,7 @@ impl<'t> Report<'t> {
             environment,
             problems: RefCell::default(),
             count: Cell::new(0),
+            no_memory: Cell::new(0),
             put_in: Cell::new(0),
         }
     }
@@ -89,7 +92,8 @@ impl<'t> Report<'t> {
         let mut told: Vec<_> = problems.into_iter().map(|(_, problem)| problem).collect();
         // The parser may say a thing twice.
         told.dedup();
-        (self.count.get() > 0).then(|| PolicyError::new(told, more))
+        let error = (self.count.get() > 0).then(|| PolicyError::new(told, more));
+        if self.no_memory == self.count { error.map(PolicyError::of_memory) } else { error }
     }
 }
 
@@ -330,6 +334,9 @@ impl<'a, 't> Section<'a, 't> {
     /// An error of an object that was made of this table: at the setting that it names, if that is here.
     pub(super) fn told(&self, error: &ConfigError, key_of: impl Fn(&str) -> String) {
         let name = key_of(error.field());
+        if error.kind() == ConfigErrorKind::NoMemory {
+            self.report.no_memory.set(self.report.no_memory.get() + 1);
+        }
         let (mut at, mut value) = (self.at, None);
         let mut table = self.table;
         for key in name.split('.') {

@@ -8,7 +8,7 @@ use std::time::Duration;
 const MS: u64 = 1_000_000;
 const HOUR: u64 = 3_600_000 * MS;
 
-const CAPACITY: Field =
+pub(super) const CAPACITY: Field =
     Field::new("capacity", Kind::Count { min: 1, max: 1 << 24 }, Preset::Required, "the most items held");
 const HIGH: Field = Field::new(
     "high_watermark",

@@ -10,14 +10,15 @@
 //! same look tells whether items are judged by rules: `push` and `pop` of a queue without rules are no longer for them.
 #![allow(unsafe_code)] // Items move in and out of uninitialised slots; the stamps say who owns which.
 
+use super::config::CAPACITY;
 use super::error::{PopError, PushError, PushErrorKind};
 use super::judge::{DropReason, NEVER, Times};
 use super::marks::{Marks, ONE, REJECTING, WAITING, sequence};
 use super::state::{Interest, QueueState};
 use crate::ConfigError;
 use crate::counters::Striped;
+use crate::memory::{ObjectAllocator, boxed};
 use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
-use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::OnceLock;
@@ -77,34 +78,26 @@ unsafe impl<T: Send> Sync for Ring<T> {}
 impl<T> UnwindSafe for Ring<T> {}
 impl<T> RefUnwindSafe for Ring<T> {}
 
-/// As many values as a caller asked for: too many are an error, never an abort.
-pub(super) fn boxed<V>(len: u64, make: impl FnMut(u64) -> V) -> Result<Box<[V]>, ConfigError> {
-    let places = usize::try_from(len).unwrap_or(usize::MAX);
-    let mut all = Vec::new();
-    let refused =
-        |error: TryReserveError| ConfigError::no_memory("capacity", places, size_of::<V>(), &error.to_string());
-    all.try_reserve_exact(places).map_err(refused)?;
-    all.extend((0..len).map(make));
-    Ok(all.into_boxed_slice())
-}
-
 impl<T> Ring<T> {
-    /// A ring for up to `most` items at once. Errors: `capacity` when there is no memory for so many.
+    /// A ring for up to `most` items at once. Errors: no memory, by `capacity` when for so many.
     pub(super) fn new(state: Arc<QueueState>, most: u64, timed: bool, plain: bool) -> Result<Self, ConfigError> {
         let marks = state.marks;
         // At least two, or "holds item n" and "free for n + 1" would be the same stamp; drop-oldest claims its slot
         // before it evicts, so it needs one to spare.
         let slots = (most + u64::from(marks.drop_oldest)).next_power_of_two().max(2);
         Ok(Self {
-            times: boxed(if timed { slots } else { 0 }, |_| AtomicU64::new(0))?,
-            slots: boxed(slots, |n| Slot { stamp: AtomicU64::new(n), item: UnsafeCell::new(MaybeUninit::uninit()) })?,
+            times: boxed(&CAPACITY, if timed { slots } else { 0 }, |_| AtomicU64::new(0))?,
+            slots: boxed(&CAPACITY, slots, |n| Slot {
+                stamp: AtomicU64::new(n),
+                item: UnsafeCell::new(MaybeUninit::uninit()),
+            })?,
             deadlines: OnceLock::new(),
             state,
             marks,
             plain: Plain::new(if plain { crate::sys::generation() } else { 0 }),
             #[cfg(not(loom))]
             generation: crate::sync::AtomicU32::new(crate::sys::generation()),
-            counts: Striped::new(),
+            counts: Striped::in_room(&mut ObjectAllocator::of_process(false))?,
             #[cfg(not(loom))]
             mending: crate::sys::ForkLock::default(),
         })
@@ -193,7 +186,7 @@ impl<T> Ring<T> {
     ) -> Result<Option<T>, PushError<T>> {
         if self.deadlines.get().is_none() {
             let blank = |_| Deadline { of: AtomicU64::new(0), due: AtomicU64::new(NEVER) };
-            match boxed(self.slots.len() as u64, blank) {
+            match boxed(&CAPACITY, self.slots.len() as u64, blank) {
                 // Of several at once, one; the others' are dropped.
                 Ok(deadlines) => drop(self.deadlines.set(deadlines)),
                 // There is no room for it.

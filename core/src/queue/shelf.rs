@@ -9,13 +9,14 @@
 //! whether it holds an item, and which: the child's first turn links them anew.
 #![allow(unsafe_code)] // Items move in and out of uninitialised nodes; the turn says whose they are.
 
+use super::config::CAPACITY;
 use super::error::{PopError, PushError, PushErrorKind};
 use super::judge::{DropReason, Judge, NEVER, Times};
 use super::marks::{CLOSED, ONE, REJECTING, WAITING, sequence};
 use super::options::Place;
-use super::ring::boxed;
 use super::state::{Interest, QueueState};
 use crate::ConfigError;
+use crate::memory::boxed;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
 use crate::sys::generation;
 use std::mem::MaybeUninit;
@@ -79,7 +80,7 @@ impl<T> Shelf<T> {
     /// Errors: `capacity` when there is no memory for so many.
     pub(super) fn new(state: Arc<QueueState>, lanes: usize) -> Result<Self, ConfigError> {
         let capacity = state.marks.capacity;
-        let nodes = boxed(capacity, |n| Node {
+        let nodes = boxed(&CAPACITY, capacity, |n| Node {
             order: AtomicU64::new(0),
             item: MaybeUninit::uninit(),
             times: Times { pushed: 0, due: NEVER },

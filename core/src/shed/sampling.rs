@@ -76,20 +76,20 @@ const AT_WORK: &str = "its function is still at work since an earlier time";
 const TOLD_NO_NUMBER: &str = "it was told what is no number";
 
 impl Sources {
-    pub(super) fn new(config: &ShedderConfig) -> Self {
+    pub(super) fn new(config: &ShedderConfig) -> Result<Self, ConfigError> {
         let is_own = |signal: &Signal| {
             signal.read.is_some() || matches!(signal.kind, SignalKind::QueueDelay | SignalKind::LoopLag)
         };
         let signals = &config.signals;
-        let turn = ObjectAllocator::of_process(false).one().expect("memory for a word");
-        Self {
+        let turn = ObjectAllocator::of_process(false).one()?;
+        Ok(Self {
             each: signals.iter().map(|_| Source::default()).collect(),
             own: (0..signals.len()).filter(|&at| is_own(&signals[at])).collect(),
             turn,
             jobs: jobs(signals.iter().map(|signal| signal.kind)),
             host: Host::new(config),
             lag: Lag::new(),
-        }
+        })
     }
 
     /// Why a signal has no value.

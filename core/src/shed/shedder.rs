@@ -146,7 +146,7 @@ impl LoadShedder {
             let open = Word { threshold: 0, shift: 15, expires_ms: 0 };
             control.word.store(open.pack(), Ordering::Relaxed);
         }
-        let sources = Sources::new(&config);
+        let sources = Sources::new(&config)?;
         let key = LevelKey::new(&config.level_key);
         Ok(Self { control, progress, turn, levels, cells, cpu, counts, sources, key, config, clock, epoch_ns })
     }

@@ -17,6 +17,7 @@ mod forked;
 mod items;
 mod killed;
 mod late;
+mod memory;
 #[path = "../arena/messages.rs"]
 mod messages;
 mod permits;

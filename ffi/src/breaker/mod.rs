@@ -41,9 +41,9 @@ unsafe impl Shared for tg_breaker {
 /// Makes a closed circuit breaker, or opens the one of that name in an arena.
 ///
 /// Errors: TG_UTF8 (name), TG_SYNTAX (an empty name), TG_OUT_OF_RANGE (a rate outside 0 .. 1, a cooldown of 0, ...),
-/// TG_CONFLICT (both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict);
-/// TG_INVALID (a name that is none); TG_ARENA_SHAPE (a window of the other kind under the name),
-/// TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
+/// TG_NO_MEMORY (for window_calls or probes), TG_CONFLICT (both windows, a clock beside an arena, an arena without a
+/// name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (a window of the other kind
+/// under the name), TG_ARENA_SETTINGS (other thresholds or times), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_breaker_new(config: In<tg_breaker_config>, breaker: Out<*mut tg_breaker>) -> tg_status {
     guard_system(|| {

@@ -128,10 +128,10 @@ versioned!(tg_registry_snapshot, first = 40, fields = [breakers, max_breakers, e
 /// Makes a registry, or opens the one of that name in an arena: one object with all of its breakers.
 ///
 /// Errors: TG_UTF8 (name); TG_OUT_OF_RANGE (max_breakers, a setting of its breakers or of a pattern's, a pattern's
-/// window or probes for which they have no room); TG_SYNTAX (an empty pattern); TG_CONFLICT (a pattern given twice,
-/// both windows, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name
-/// that is none); TG_ARENA_SHAPE (another max_breakers, a window of the other kind under the name), TG_ARENA_SETTINGS,
-/// TG_ARENA_FULL, TG_ARENA_*.
+/// window or probes for which they have no room); TG_NO_MEMORY (for max_breakers); TG_SYNTAX (an empty pattern);
+/// TG_CONFLICT (a pattern given twice, both windows, a clock beside an arena, an arena without a name);
+/// TG_UNKNOWN_VALUE (on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_breakers, a window of
+/// the other kind under the name), TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_registry_new(config: In<tg_registry_config>, registry: Out<*mut tg_registry>) -> tg_status {
     guard_system(|| {

@@ -245,10 +245,10 @@ const _: () = {
 /// feed one estimate and obey one limit. Take and wait for permits as of any other; give each back by
 /// tg_concurrency_report(). tg_concurrency_set_limit() does not change it: TG_CONFLICT.
 ///
-/// Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_CONFLICT (limits that contradict each other, a clock beside an arena, an arena
-/// without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID (a name that is none);
-/// TG_ARENA_SHAPE (another max_limit or other partitions under the name, or a fixed limit), TG_ARENA_SETTINGS,
-/// TG_ARENA_FULL, TG_ARENA_*.
+/// Errors: TG_UTF8; TG_OUT_OF_RANGE; TG_NO_MEMORY (for max_limit); TG_CONFLICT (limits that contradict each other, a
+/// clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, order, mode, on_conflict); TG_INVALID
+/// (a name that is none); TG_ARENA_SHAPE (another max_limit or other partitions under the name, or a fixed limit),
+/// TG_ARENA_SETTINGS, TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_new_adaptive(
     config: In<tg_adaptive_config>,

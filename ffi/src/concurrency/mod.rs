@@ -29,10 +29,10 @@ impl Handle for tg_concurrency {}
 
 /// Makes a concurrency limit, or opens the one of that name in an arena.
 ///
-/// Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit, partitions, priority); TG_CONFLICT (a clock beside an arena, an
-/// arena without a name, a sum of shares above 1, a name twice); TG_UNKNOWN_VALUE (order, mode, on_conflict);
-/// TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit or other partitions under the name),
-/// TG_ARENA_SETTINGS (another limit, other shares), TG_ARENA_FULL, TG_ARENA_*.
+/// Errors: TG_UTF8; TG_OUT_OF_RANGE (limit, max_limit, partitions, priority); TG_NO_MEMORY (for limit or max_limit);
+/// TG_CONFLICT (a clock beside an arena, an arena without a name, a sum of shares above 1, a name twice);
+/// TG_UNKNOWN_VALUE (order, mode, on_conflict); TG_INVALID (a name that is none); TG_ARENA_SHAPE (another max_limit or
+/// other partitions under the name), TG_ARENA_SETTINGS (another limit, other shares), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_concurrency_new(
     config: In<tg_concurrency_config>,

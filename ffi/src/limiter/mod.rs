@@ -28,11 +28,11 @@ impl Handle for tg_limiter {}
 
 /// Makes a keyed limit in which no key has used anything yet, or opens the one of that name in an arena.
 ///
-/// Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_CONFLICT (neither or both of
-/// rate and count, a burst for a window, a queue for anything but a leaky bucket, half a block or ramp, a clock beside
-/// an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict); TG_INVALID (a name that is
-/// none); TG_ARENA_SHAPE (another algorithm, max_keys, block or ramp under the name), TG_ARENA_SETTINGS
-/// (another rate, burst or fastest), TG_ARENA_FULL, TG_ARENA_*.
+/// Errors: TG_UTF8; TG_SYNTAX (rate); TG_OUT_OF_RANGE (a number that cannot be had); TG_NO_MEMORY (for max_keys);
+/// TG_CONFLICT (neither or both of rate and count, a burst for a window, a queue for anything but a leaky bucket, half
+/// a block or ramp, a clock beside an arena, an arena without a name); TG_UNKNOWN_VALUE (algorithm, mode, on_conflict);
+/// TG_INVALID (a name that is none); TG_ARENA_SHAPE (another algorithm, max_keys, block or ramp under the name),
+/// TG_ARENA_SETTINGS (another rate, burst or fastest), TG_ARENA_FULL, TG_ARENA_*.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_limiter_new(config: In<tg_limiter_config>, limiter: Out<*mut tg_limiter>) -> tg_status {
     guard_system(|| {

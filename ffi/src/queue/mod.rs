@@ -247,8 +247,8 @@ versioned!(
 
 /// Makes an empty queue.
 ///
-/// Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY, TG_CONFLICT (low not below
-/// high, target_ns not below interval_ns), TG_UNKNOWN_VALUE (on_full, discipline).
+/// Errors: TG_OUT_OF_RANGE (capacity 0, a watermark outside 0 .. 1, ...), TG_NO_MEMORY (for capacity), TG_CONFLICT (low
+/// not below high, target_ns not below interval_ns), TG_UNKNOWN_VALUE (on_full, discipline).
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_queue_new(config: In<tg_queue_config>, queue: Out<*mut tg_queue>) -> tg_status {
     guard_system(|| {

@@ -144,7 +144,7 @@ fn of_pattern(pattern: &[u8], error: &ConfigError) -> ConfigError {
     ConfigError::new(error.kind(), "overrides", message)
 }
 
-const MAX: Field = Field::new(
+pub(super) const MAX: Field = Field::new(
     "max_breakers",
     Kind::Count { min: 1, max: MAX_BREAKERS as u64 },
     Preset::Count(1024),

@@ -3,9 +3,11 @@
 //! A handle is replaced while others read it, so its memory must outlive who reads: `arc_swap` keeps it for them
 //! without a lock, and without a wait of either side.
 
-use super::Place;
 use super::shelf::Shelf;
+use super::{Place, config};
+use crate::ConfigError;
 use crate::breaker::CircuitBreaker;
+use crate::memory::boxed;
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,9 +93,9 @@ impl<T> fmt::Debug for HandleCell<T> {
 pub(super) struct Handles(Box<[HandleCell]>);
 
 impl Handles {
-    /// For so many places.
-    pub(super) fn new(places: usize) -> Self {
-        Self((0..places).map(|_| HandleCell::default()).collect())
+    /// For so many places. Errors: no memory for them.
+    pub(super) fn new(places: usize) -> Result<Self, ConfigError> {
+        boxed(&config::MAX, places as u64, |_| HandleCell::default()).map(Self)
     }
 
     /// The handle of a key, where this process has had one since the key has its place. Neither locks nor allocates.

@@ -138,7 +138,7 @@ impl BreakerRegistry {
     ) -> Result<Self, ConfigError> {
         config.fits(&layout)?;
         let shelf = Arc::new(Shelf::in_room(room, config, layout, made_ns, clock)?);
-        Ok(Self { handles: Handles::new(shelf.places()), shelf })
+        Ok(Self { handles: Handles::new(shelf.places())?, shelf })
     }
 
     /// Its settings: as given, and changed by [`set_config`](Self::set_config).

@@ -137,9 +137,10 @@ impl Shelf {
         let count = config.max_breakers as usize;
         let hasher = Hasher::of(room);
         let common = Common(room.cells(LINE_WORDS)?);
-        let index = Index::in_room(room, count)?;
-        let (calls, keys) = (room.cells(count)?, room.cells(count)?);
-        let rows = Rows::in_room(room, layout, count + 1)?;
+        let (index, calls, keys, rows) = room.sized_by(&config::MAX, |room| {
+            let (index, calls, keys) = (Index::in_room(room, count)?, room.cells(count)?, room.cells(count)?);
+            Ok::<_, ConfigError>((index, calls, keys, Rows::in_room(room, layout, count + 1)?))
+        })?;
         let overflowed = Striped::in_room(room)?;
         let lock = Arc::new(ChangeLock::of(room));
         let parts = rows.parts(count, &lock);

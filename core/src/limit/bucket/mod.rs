@@ -24,6 +24,7 @@ use crate::{Clock, ConfigError, ConfigErrorKind, Decision, Quota};
 use state::{BucketState, GaveUp, Setting};
 use std::sync::Arc;
 use std::time::Duration;
+use types::STRIPES;
 
 /// A token bucket: starts full, refills at the quota's rate, holds at most the burst.
 ///
@@ -104,9 +105,10 @@ impl TokenBucket {
         let BucketConfig { mode, warm_up, .. } = options;
         let changes = Arc::new(ChangeLock::of(room));
         let setting = Setting { epoch_ns, clock: &clock, warm_up, enforced: mode == Mode::Enforce, changes: &changes };
-        let mut stripe = |share: &Quota| BucketState::in_room(room, share, &setting);
-        let state = stripe(&shares[0])?;
-        let others = shares[1..].iter().map(stripe).collect::<Result<_, _>>()?;
+        let stripe = |room: &mut ObjectAllocator, share| BucketState::in_room(room, share, &setting);
+        let state = stripe(room, &shares[0])?;
+        let others = shares[1..].iter().map(|share| room.sized_by(&STRIPES, |room| stripe(room, share)));
+        let others = others.collect::<Result<_, _>>()?;
         let latest = room.one::<SeqLock<3>>()?;
         if room.is_fresh() {
             latest.write(words(&quota));

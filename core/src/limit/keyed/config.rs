@@ -15,7 +15,7 @@ pub(super) const QUEUE: Field = Field::new(
     Preset::Unset,
     "of a leaky bucket: how many calls may wait; left out, the rate's count less one",
 );
-pub(super) const MAX_KEYS: Field = Field::new(
+pub(in super::super) const MAX_KEYS: Field = Field::new(
     "max_keys",
     Kind::Count { min: 1, max: 100_000_000 },
     Preset::Count(100_000),

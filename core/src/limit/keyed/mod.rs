@@ -17,6 +17,7 @@ mod table;
 mod time;
 mod units;
 
+pub(super) use config::MAX_KEYS;
 pub use config::{Block, LimiterConfig, SETTINGS};
 pub(crate) use hash::KeyHash;
 pub(crate) use set_member::Receipt;

@@ -16,6 +16,7 @@
 //! never before the evicting moment, what is given away always), so an exchange from a stale one fails.
 
 use super::cell::{self, PENALTY};
+use super::config::MAX_KEYS;
 use super::hash::KeyHash;
 use super::kind::Layout;
 use super::line::{Header, Line};
@@ -94,8 +95,8 @@ impl Table {
     pub(super) fn in_room(room: &mut ObjectAllocator, max_keys: usize, present: Present) -> Result<Self, ConfigError> {
         let lines = (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>());
         Ok(Self {
-            lines: room.cells(lines)?,
-            sketch: room.cells(max_keys.div_ceil(KEYS_PER_WORD))?,
+            lines: room.sized_by(&MAX_KEYS, |room| room.cells(lines))?,
+            sketch: room.sized_by(&MAX_KEYS, |room| room.cells(max_keys.div_ceil(KEYS_PER_WORD)))?,
             reclaim: Reclaim::in_room(room, present)?,
             counts: Striped::in_room(room)?,
         })

@@ -41,6 +41,7 @@ mod undo;
 
 pub(crate) use take::{Charge, Taken};
 
+use super::keyed::MAX_KEYS;
 use super::present::Present;
 use crate::ConfigError;
 use crate::counters::Striped;
@@ -93,8 +94,9 @@ impl Log {
         let lines = max_keys.div_ceil(KEYS_PER_LINE);
         let (limit, period) = (limit.clamp(1, MAX_LOG), period_ns.max(1));
         Ok(Self {
-            lines: room.cells(lines)?,
-            words: room.cells(lines.saturating_mul(BLOCKS * (HEAD + limit as usize)))?,
+            lines: room.sized_by(&MAX_KEYS, |room| room.cells(lines))?,
+            words: room
+                .sized_by(&MAX_KEYS, |room| room.cells(lines.saturating_mul(BLOCKS * (HEAD + limit as usize))))?,
             moment: Moment::in_room(room, period)?,
             present,
             counts: Striped::in_room(room)?,
