@@ -1,9 +1,13 @@
-"""The wheel and the C library in one process: two copies of the core on one arena, each a process slot of its own."""
+"""The wheel and the C library in one process, shared and static: copies of the core on one arena, each with a process
+slot of its own."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,48 @@ def test_each_copy_holds_its_own_permits_and_takes_the_other_for_alive(arenas: P
     assert limiter.stats().in_use == 1
     library.tg_concurrency_free(calls)
     library.tg_arena_free(arena)
+
+
+STATIC = LIBRARY.with_suffix(".a")
+
+
+@pytest.mark.skipif(not LIBRARY.exists() or not STATIC.exists(), reason="tests/c/run has not built the C library")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_shared_static_and_wheel_obey_one_limit_and_each_gives_back_its_own(arenas: Path, tmp_path: Path) -> None:
+    # What a program that is linked with the static library, or a plug-in of such, has in itself.
+    linked = tmp_path / "linked.so"
+    whole = ["-Wl,--whole-archive", str(STATIC), "-Wl,--no-whole-archive", "-Wl,-Bsymbolic"]
+    subprocess.run(["cc", "-shared", "-o", str(linked), *whole, "-lpthread", "-ldl", "-lm"], check=True)
+    copies = [ctypes.CDLL(str(LIBRARY)), ctypes.CDLL(str(linked))]
+    limiter = tidegate.ConcurrencyLimiter(3, scope=tidegate.HostScope("three", path=arenas), name="calls")
+    where = ArenaConfig(ctypes.sizeof(ArenaConfig), b"three", bytes(arenas), None, 0)
+    calls: list[ctypes.c_void_p] = []
+    for copy in copies:
+        copy.tg_concurrency_release.argtypes = [ctypes.c_void_p, Permit]
+        arena, opened = ctypes.c_void_p(), ctypes.c_void_p()
+        assert copy.tg_arena_open(ctypes.byref(where), ctypes.byref(arena)) == OK
+        config = ConcurrencyConfig(ctypes.sizeof(ConcurrencyConfig), None, arena, b"calls", 3, 0, 0, 0)
+        assert copy.tg_concurrency_new(ctypes.byref(config), ctypes.byref(opened)) == OK
+        calls.append(opened)
+
+    own = limiter.try_acquire()
+    assert own is not None
+    permits = [Permit(), Permit()]
+    for copy, opened, permit in zip(copies, calls, permits):
+        assert copy.tg_concurrency_try_acquire(opened, ctypes.byref(permit)) == OK
+    # Full, whoever asks, and long enough that each has looked for the dead among the others.
+    for _ in range(30):
+        assert limiter.try_acquire() is None
+        for copy, opened in zip(copies, calls):
+            assert copy.tg_concurrency_try_acquire(opened, ctypes.byref(Permit())) == DENIED
+        time.sleep(0.001)
+    assert limiter.stats().reclaimed == 0
+    for copy, opened, others in zip(copies, calls, reversed(permits)):
+        assert copy.tg_concurrency_release(opened, others) == NOT_HELD
+    for copy, opened, permit in zip(copies, calls, permits):
+        assert copy.tg_concurrency_release(opened, permit) == OK
+        taken = limiter.try_acquire()
+        assert taken is not None
+        taken.release()
+    own.release()
+    assert limiter.stats().in_use == 0
