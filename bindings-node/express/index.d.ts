@@ -20,11 +20,11 @@ export type Middleware = (request: IncomingMessage, response: ServerResponse, ne
 export interface AnsweringOptions {
   /**
    * Answers a refused request by `response`, by `next` or by what it returns (text and bytes as they are, streams and
-   * a `Response` by their parts, all else as JSON), in place of the problem body; status and headers are already set. What takes longer than a second is for a
-   * promise to wait for: a second after it has returned, or its promise has come true, a request without an answer gets
-   * the problem body, and the log an error. So it does where a promise hangs for ten seconds; an answer that has begun
-   * and of which nothing comes for so long is ended, or cut off where a length was promised or it is piped. Not called
-   * where the answer has begun: that is an error for `next`.
+   * a `Response` by their parts, all else as JSON), in place of the problem body; status and headers are already set.
+   * What takes longer than a second is for a promise to wait for: a second after it has returned, or its promise has
+   * come true, a request without an answer gets the problem body, and the log an error. So it does where a promise
+   * hangs for ten seconds; an answer that has begun and of which nothing comes for so long is ended, or cut off where a
+   * length was promised or it is piped. Not called where the answer has begun: that is an error for `next`.
    */
   onRefused?: (request: any, response: any, next: Next, refusal: Refusal) => unknown;
 }

@@ -41,7 +41,8 @@ export interface KeyedLimit {
  * `'5/minute'`, `'400 per second'`, `'2/second;3/minute'` (all hold), …; a number of tokens per second; a function of
  * the request that gives one of these; or a limit that already exists.
  */
-export type Rate = string | number | RateFunction | TokenBucket | RateLimiter | LimitSet<any> | SharedLimit | KeyedLimit;
+export type Rate =
+  string | number | RateFunction | TokenBucket | RateLimiter | LimitSet<any> | SharedLimit | KeyedLimit;
 
 /** A rate of each request, for quotas by plan: each rate that it names (at most 64) is a limit of its own. */
 export type RateFunction = (request: any, context: any) => string | number | Promise<string | number>;

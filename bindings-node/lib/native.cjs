@@ -27,8 +27,9 @@ function load() {
   const on = libc === undefined ? triple : `${triple} (libc: ${libc === 'gnu' ? 'glibc' : 'musl'})`;
   const error = new Error(
     `tidegate has no native binary for ${on}: the package ${name} is missing or does not load. ` +
-      `Install it with "npm install ${name}@${version}" (an install with --omit=optional, or a lock file or node_modules ` +
-      `made on another platform or libc, leaves it out), or build from source: cd bindings-node && npm ci && npm run build.\n` +
+      `Install it with "npm install ${name}@${version}" (an install with --omit=optional, or a lock file or ` +
+      'node_modules made on another platform or libc, leaves it out), or build from source: cd bindings-node && ' +
+      'npm ci && npm run build.\n' +
       (isBundled() ? `${BUNDLED}\n` : '') +
       failures.map((line) => `  tried ${line.split('\n')[0]}`).join('\n'),
   );

@@ -146,7 +146,8 @@ class TidegateThrottlerStorage {
     if (limiter === undefined) {
       if (tables.size >= TABLES) {
         throw check.rangeError(
-          `this storage has been asked for more than ${TABLES} different limits: let limit, ttl and blockDuration take few values`,
+          `this storage has been asked for more than ${TABLES} different limits: let limit, ttl and blockDuration ` +
+            'take few values',
         );
       }
       tables.set(name, (limiter = new RateLimiter({ ...settings(), ...this.#options, name: `${this.#name}/${name}` })));

@@ -517,7 +517,8 @@ def test_filters_of_a_breaker_are_lists_and_mixes() -> None:
         raise error
 
     for error, failed, calls in [
-        (OSError(), 1, 1), (Status(503), 2, 2), (Status(400), 2, 3), (Status(404), 2, 3), (KeyError(), 2, 3), (ValueError(), 2, 4)
+        (OSError(), 1, 1), (Status(503), 2, 2), (Status(400), 2, 3), (Status(404), 2, 3), (KeyError(), 2, 3),
+        (ValueError(), 2, 4),
     ]:  # fmt: skip
         with pytest.raises(type(error)):
             circuit.call(fails, error)

@@ -38,7 +38,8 @@ def test_survives_pickle_and_copy(error: Exception) -> None:
 
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
 def test_refusals_tell_when_to_come_back(error: Exception) -> None:
-    assert isinstance(error, tidegate.TidegateError) and isinstance(error.retry_after, float)  # type: ignore[attr-defined]
+    assert isinstance(error, tidegate.TidegateError)
+    assert isinstance(error.retry_after, float)  # type: ignore[attr-defined]
 
 
 def test_texts() -> None:

@@ -83,21 +83,36 @@ middleware: Any = functools.partial(TidegateMiddleware, app)
             "refund_on: expected a function of a status, got",
         ),
         (lambda: RateLimit(LimitSet(a=RateLimiter("1/s")), key={"a": header}), r"key\['a'\]: header makes a function"),
-        (lambda: first_of("x-api-key", client_ip), "first_of: expected a function of the ASGI scope, got str"),  # type: ignore[arg-type]
+        (
+            lambda: first_of("x-api-key", client_ip),  # type: ignore[arg-type]
+            "first_of: expected a function of the ASGI scope, got str",
+        ),
         (lambda: each_of(header), "each_of: header makes a function"),  # type: ignore[arg-type]
         (lambda: header(None), "name: expected a header's name, got NoneType"),  # type: ignore[arg-type]
         (lambda: keyed(keys=client_ip), r"RateLimit\(\) has no option 'keys'; it takes burst, fastest, key, cost"),
         (lambda: limit("1/s", per="ip"), r"limit\(\) has no option 'per'; it takes"),  # type: ignore[call-arg]
-        (lambda: starlette.limit("1/s", per="ip"), r"limit\(\) has no option 'per'; it takes"),  # type: ignore[call-arg]
+        (
+            lambda: starlette.limit("1/s", per="ip"),  # type: ignore[call-arg]
+            r"limit\(\) has no option 'per'; it takes",
+        ),
         (lambda: keyed(name=5), "name: expected a str, got int"),
         (lambda: keyed(dry_run="no"), "dry_run: expected True or False, got 'no'"),
         (lambda: keyed(headers=0), "headers: expected True or False, got 0"),
         (lambda: middleware("1/s", legacy_headers="off"), "legacy_headers: expected True or False, got 'off'"),
-        (lambda: middleware(rules=[Rule("GET", "/", limit="1/s", dry_run="no")]), "dry_run: expected"),  # type: ignore[arg-type]
+        (
+            lambda: middleware(rules=[Rule("GET", "/", limit="1/s", dry_run="no")]),  # type: ignore[arg-type]
+            "dry_run: expected",
+        ),
         (lambda: middleware(rules=Rule("GET", "/", limit="1/s")), "rules: expected several Rules, such as"),
         (lambda: middleware(queue=BoundedQueue), "queue: expected a BoundedQueue, got type"),
-        (lambda: TidegateMiddleware("1/s", app), "app: expected an ASGI application, got str"),  # type: ignore[arg-type]
-        (lambda: TidegateMiddleware(TokenBucket("1/s"), app), "app: expected an ASGI application, got TokenBucket"),  # type: ignore[arg-type]
+        (
+            lambda: TidegateMiddleware("1/s", app),  # type: ignore[arg-type]
+            "app: expected an ASGI application, got str",
+        ),
+        (
+            lambda: TidegateMiddleware(TokenBucket("1/s"), app),  # type: ignore[arg-type]
+            "app: expected an ASGI application, got TokenBucket",
+        ),
         (
             lambda: limit("1/s")(HTTPEndpoint),
             "limit: decorates a function, got the class HTTPEndpoint; decorate its methods",
@@ -186,7 +201,8 @@ def test_objects_and_methods_whose_call_is_async_are_limited() -> None:
 
 def test_call_async_of_what_is_not_async_is_no_failure() -> None:
     circuit = CircuitBreaker("mistaken", consecutive_failures=1)
-    with pytest.raises(TypeError, match=r"call_async: the function is not async, it gave int; use `breaker.call\(…\)`"):
+    text = r"call_async: the function is not async, it gave int; use `breaker.call\(…\)`"
+    with pytest.raises(TypeError, match=text):
         run(circuit.call_async(lambda: 5))  # type: ignore[arg-type, return-value]
     assert circuit.state == "closed" and circuit.stats().calls == 0
 

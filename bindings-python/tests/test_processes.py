@@ -151,7 +151,8 @@ def test_forked_children_share_limits(host: str) -> None:
     alone = TokenBucket("1/hour", burst=10, scope="process")
     assert shared.try_acquire() and users.try_acquire("ann") and alone.try_acquire()
     def work():
-        return sum(shared.try_acquire() for _ in range(4)), users.try_acquire("ann"), sum(alone.try_acquire() for _ in range(20))
+        own = sum(alone.try_acquire() for _ in range(20))
+        return sum(shared.try_acquire() for _ in range(4)), users.try_acquire("ann"), own
     assert [in_child(work) for _ in range(4)] == [(4, True, 9), (4, False, 9), (1, False, 9), (0, False, 9)]
     assert not shared.try_acquire() and alone.peek().remaining == 9
     """
@@ -245,7 +246,8 @@ def test_a_private_limiter_after_a_fork(host: str) -> None:
         + """
     limiter = ConcurrencyLimiter(2, scope="process")
     held = limiter.acquire()
-    assert in_child(lambda: (limiter.in_use, limiter.try_acquire() is not None, limiter.try_acquire())) == (1, True, None)
+    seen = in_child(lambda: (limiter.in_use, limiter.try_acquire() is not None, limiter.try_acquire()))
+    assert seen == (1, True, None)
     assert limiter.in_use == 1 and held.release()
     """
     )
@@ -271,7 +273,8 @@ def test_multiprocessing(host: str, method: str, tmp_path: Path) -> None:
             admitted = pool.map(jobs.work, [scope, HostScope(scope.removeprefix("host:"))] * 3, chunksize=1)
         assert sum(admitted) == 50, admitted
     """
-    lines = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom tidegate import *\nscope, method = {host!r}, {method!r}\n"
+    lines = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom tidegate import *\n"
+    lines += f"scope, method = {host!r}, {method!r}\n"
     (tmp_path / "program.py").write_text(lines + textwrap.dedent(code))
     done = subprocess.run(
         [sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, timeout=2 * PATIENCE
@@ -301,7 +304,8 @@ def test_a_killed_process_leaves_its_limits_usable(host: str) -> None:
             worker.run("l = ConcurrencyLimiter(4, scope=scope, name='database')")
             assert worker.ask("l.limit") == 4
             worker.run(
-                "while True: n += 1; permit = l.try_acquire(); u.try_acquire(f'user-{n % 100}'); permit and permit.release()"
+                "while True: n += 1; permit = l.try_acquire(); u.try_acquire(f'user-{n % 100}'); "
+                "permit and permit.release()"
             )
             seen = users.stats().denied
             wait_until(lambda seen=seen: users.stats().denied > seen + 1_000)  # type: ignore[misc]

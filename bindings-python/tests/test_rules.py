@@ -81,7 +81,8 @@ def test_sets_name_who_refused(clock: ManualClock) -> None:
     assert headers(admitted[0])["ratelimit"] == '"user";r=0;t=3600, "ip";r=4;t=720'
     assert refused[0]["status"] == 429 and headers(refused[0])["retry-after"] == "3600"
     assert json.loads(refused[1]["body"])["violated-policies"] == ["user"]
-    assert limits.limits["ip"].peek("192.0.2.1").remaining == 4, "the refusal took nothing"  # type: ignore[call-arg,arg-type]
+    left = limits.limits["ip"].peek("192.0.2.1").remaining  # type: ignore[call-arg,arg-type]
+    assert left == 4, "the refusal took nothing"
     both = TidegateMiddleware(app, limits, key=header("x-user"))
     assert call(both, **ann)[0]["status"] == 429
     with pytest.raises(ConfigError, match="key: this set takes a function for each of user, ip; got user"):
@@ -304,7 +305,10 @@ def test_jitter_spreads_returns(clock: ManualClock) -> None:
         (lambda: Rule("GET", "/a", limit=ConcurrencyLimiter(1)), TypeError, "got ConcurrencyLimiter; .* concurrency="),
         (lambda: Rule("GET", "/a", limit=TokenBucket), TypeError, "limit: expected a limit, got the class TokenBucket"),
         (lambda: Rule("GET", 5, limit="5/s"), TypeError, "path: expected a str"),  # type: ignore[arg-type]
-        (lambda: Rule("GET", "/a", limit="5/s", when=True), TypeError, "when: expected a function"),  # type: ignore[arg-type]
+        (
+            lambda: Rule("GET", "/a", limit="5/s", when=True),  # type: ignore[arg-type]
+            TypeError, "when: expected a function",
+        ),
         (lambda: Rule("GET", "/a", limit="5/s", refund_on=200), TypeError, "refund_on: "),  # type: ignore[arg-type]
         (lambda: Rule("GET", "/a", limit=5).guard(), TypeError, "limit: expected a rate"),
         (

@@ -143,7 +143,8 @@ def limiter(config: dict[str, Any], clock: ManualClock) -> RateLimiter:
         options["fastest"] = (f"{fastest['count']} per {fastest['period_ns']} ns", fastest["burst"])
     if block:
         times = [seconds(block[name]) for name in ("within_ns", "duration_ns", "max_ns")]
-        options["block"] = Block(block["after"], times[0], times[1], block["growth"], times[2])  # type: ignore[arg-type]
+        after, growth = block["after"], block["growth"]
+        options["block"] = Block(after, times[0], times[1], growth, times[2])  # type: ignore[arg-type]
     if ramp:
         options |= {"warm_up": seconds(ramp["period_ns"]), "warm_up_from": ramp["from"]}
     options |= {"enabled": config["mode"] != "disabled", "dry_run": config["mode"] == "dry_run"}

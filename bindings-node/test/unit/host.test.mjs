@@ -55,7 +55,8 @@ describe('host scope', { skip }, () => {
 
   it('opens a circuit for all, and closes it for all', async () => {
     const scope = `host:${fresh()}`;
-    const make = `kept.breaker ??= new tidegate.CircuitBreaker('payment', { consecutiveFailures: 2, scope: '${scope}' });`;
+    const options = `{ consecutiveFailures: 2, scope: '${scope}' }`;
+    const make = `kept.breaker ??= new tidegate.CircuitBreaker('payment', ${options});`;
     const [one, other] = await Promise.all([start(), start()]);
     await one.run(`${make} kept.breaker.acquire().failure();`);
     await other.run(`${make} kept.breaker.acquire().failure();`);
@@ -88,7 +89,8 @@ describe('host scope', { skip }, () => {
     const mine = new ConcurrencyLimiter(options);
     const other = await start();
     await other.run(
-      `kept.limiter = new tidegate.ConcurrencyLimiter(${JSON.stringify(options)}); kept.permit = kept.limiter.tryAcquire();`,
+      `kept.limiter = new tidegate.ConcurrencyLimiter(${JSON.stringify(options)});
+       kept.permit = kept.limiter.tryAcquire();`,
     );
     const waiting = mine.acquire({ timeoutMs: 60_000 });
     assert.equal(await other.run('return kept.permit.release()'), true);

@@ -84,7 +84,10 @@ describe('the border', () => {
            let admitted = 0;
            for (let i = 0; i < 5000; i += 1) admitted += bucket.tryAcquire() ? 1 : 0;
            const queue = new BoundedQueue({ capacity: 10 });
-           new CircuitBreaker('w').call(async () => { await queue.push(admitted); parentPort.postMessage(await queue.pop()); });`,
+           new CircuitBreaker('w').call(async () => {
+             await queue.push(admitted);
+             parentPort.postMessage(await queue.pop());
+           });`,
           { eval: true },
         );
         return new Promise((resolve, reject) => {

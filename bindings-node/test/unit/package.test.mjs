@@ -20,7 +20,8 @@ const node = (cwd, ...args) => spawnSync(process.execPath, args, { cwd, encoding
 describe('the installed package', { skip }, () => {
   it('loads by require and by import, from its platform package', () => {
     const where = "require.resolve('tidegate-" + triple + "')";
-    const code = `const { TokenBucket } = require('tidegate'); console.log(new TokenBucket({ rate: '1/s' }).tryAcquire(), ${where})`;
+    const took = "new TokenBucket({ rate: '1/s' }).tryAcquire()";
+    const code = `const { TokenBucket } = require('tidegate'); console.log(${took}, ${where})`;
     const required = node(plain, '-e', code);
     assert.equal(required.status, 0, required.stderr);
     assert.match(required.stdout, /^true .*node_modules/);

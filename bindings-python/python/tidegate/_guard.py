@@ -68,7 +68,8 @@ class Refusal(NamedTuple):
     body: bytes
 
 
-# Given the scope and a Refusal: a text, bytes, what JSON can say, or an ASGI application such as a Response; None: the usual answer.
+# Given the scope and a Refusal: a text, bytes, what JSON can say, or an ASGI application such as a Response; None: the
+# usual answer.
 OnRefused: TypeAlias = Callable[[Scope, Refusal], Any]
 
 
@@ -273,9 +274,9 @@ class Guard:
             def make(found: Any) -> Guard:
                 own = {**place, "name": name and choice_name(name, found)} if isinstance(found, str) else {}
                 inner = Guard(
-                    found, **own, key=key if isinstance(found, str) or _is_keyed(found) else None, cost=cost, on_refused=on_refused,
-                    headers=headers, legacy_headers=legacy_headers, jitter=jitter, dry_run=dry_run, client=client,
-                    called=self.name,
+                    found, **own, key=key if isinstance(found, str) or _is_keyed(found) else None, cost=cost,
+                    on_refused=on_refused, headers=headers, legacy_headers=legacy_headers, jitter=jitter,
+                    dry_run=dry_run, client=client, called=self.name,
                 )  # fmt: skip
                 inner.has_own_name = self.has_own_name
                 return inner
@@ -303,8 +304,8 @@ class Guard:
         if skip is None and not callable(cost):
             # What the guards of a route must have in common to be one set.
             self.set_options = {
-                "cost": cost, "on_refused": on_refused, "headers": headers, "legacy_headers": legacy_headers, "jitter": jitter,
-                "dry_run": dry_run, "client": client,
+                "cost": cost, "on_refused": on_refused, "headers": headers, "legacy_headers": legacy_headers,
+                "jitter": jitter, "dry_run": dry_run, "client": client,
             }  # fmt: skip
         if isinstance(limit, Tier):
             self.tier, limit = limit, limit.limiter
@@ -318,7 +319,8 @@ class Guard:
         _notices.forwarded(self.key)
         self._policies = Policies(self.tier or self.limit, self.name, **self._told)
         self._paces = any(getattr(member, "algorithm", None) == "leaky_bucket" for member in (*members, self.limit))
-        # What most limits are takes one native call: a fixed cost; no key, the peer's address or a header; nothing to wait for.
+        # What most limits are takes one native call: a fixed cost; no key, the peer's address or a header; nothing to
+        # wait for.
         source: ClientAddress | bytes | None = None
         if type(self.key) is ClientIP:
             source = self.key.peer_only

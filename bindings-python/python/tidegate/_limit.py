@@ -57,8 +57,8 @@ def check_limit(limit: Any) -> None:
         )
     if not isinstance(limit, (str, Tier)) and not callable(limit) and not callable(getattr(limit, "check", None)):
         raise TypeError(
-            "limit: expected a rate, a TokenBucket, a RateLimiter, a LimitSet or an object with check(), or a function of the "
-            f"ASGI scope that gives one, got {kind}"
+            "limit: expected a rate, a TokenBucket, a RateLimiter, a LimitSet or an object with check(), or a function "
+            f"of the ASGI scope that gives one, got {kind}"
         )
 
 
@@ -325,8 +325,8 @@ class Chooser(Generic[T]):
                 found = known()
                 if found is None:
                     raise ConfigError(
-                        f"limit: the function has made a {kind} for this request; it must choose among limits that exist, "
-                        "for one made for a request admits it always"
+                        f"limit: the function has made a {kind} for this request; it must choose among limits that "
+                        "exist, for one made for a request admits it always"
                     )
             if len(self._made) >= _MOST_CHOICES:
                 raise ConfigError(

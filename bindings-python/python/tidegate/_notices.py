@@ -44,8 +44,9 @@ def forwarded(key: Any) -> None:
     functions = [function for _, function in key] if isinstance(key, tuple) else [key]
     if any(isinstance(function, ClientIP) for function in functions) and believes_everybody():
         text = (
-            "the server believes X-Forwarded-For from everybody (forwarded-allow-ips '*' or '0.0.0.0/0'), so any client can choose "
-            "the address that it is limited by: name your proxies there, or leave it out and use ClientIP(trusted=[...])"
+            "the server believes X-Forwarded-For from everybody (forwarded-allow-ips '*' or '0.0.0.0/0'), so any "
+            "client can choose the address that it is limited by: name your proxies there, or leave it out and use "
+            "ClientIP(trusted=[...])"
         )
         say("forwarded", text)
 
@@ -139,8 +140,8 @@ def check_order(app: Any, again: bool = False) -> None:
         if made and not any(limited() is known for limited in made for known in endpoints):
             name = getattr(endpoint, "__qualname__", repr(endpoint))
             text = (
-                "%s: the route is not limited, because @limit stands above the decorator that makes it a route; write @limit "
-                "below it"
+                "%s: the route is not limited, because @limit stands above the decorator that makes it a route; write "
+                "@limit below it"
             )
             say(f"order {name} {id(endpoint)}", text, name)
 

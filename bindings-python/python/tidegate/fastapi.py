@@ -183,8 +183,8 @@ class _Stacked:
         return await _charged(self._charges, connection, response)
 
 
-# FastAPI before 0.121 cannot read annotations that are texts at an object that it calls, and takes what they name for parameters
-# of the query. (Not a decorator: under one, type checkers no longer see an `async def`.)
+# FastAPI before 0.121 cannot read annotations that are texts at an object that it calls, and takes what they name for
+# parameters of the query. (Not a decorator: under one, type checkers no longer see an `async def`.)
 for _called in (RateLimit.__call__, Shedding.__call__, _Stacked.__call__):
     _called.__annotations__ = get_type_hints(_called)
 
@@ -213,8 +213,8 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
             charge = kwargs.pop(name, None)
             if charge is None:
                 raise RuntimeError(
-                    f"{route.__qualname__}: not called by FastAPI, so there is nothing to limit; outside of a route call "
-                    f"{route.__qualname__}.__wrapped__"
+                    f"{route.__qualname__}: not called by FastAPI, so there is nothing to limit; outside of a route "
+                    f"call {route.__qualname__}.__wrapped__"
                 )
             assert isinstance(charge, Charge)
             return charge

@@ -33,8 +33,8 @@ class Rule:
             Starlette's convertors say what a part may be: "{id:int}", "{p:path}" (slashes too), those that the
             application registered before.
         limit: as TidegateMiddleware's; None exempts. To hold the middleware's limit as well, put both into a LimitSet.
-        burst, fastest, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a name
-            the fields show the path.
+        burst, fastest, key, cost, name, scope, on_conflict, on_refused, dry_run: as TidegateMiddleware's; without a
+            name the fields show the path.
         skip: a function of the scope, sync or async, that gives a bool: what is True passes this rule's limit
             uncounted.
         when: a further condition, a function of the scope, sync or async, that gives a bool; where it is False the next

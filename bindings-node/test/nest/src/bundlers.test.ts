@@ -24,7 +24,8 @@ const entry = file(
 import { TidegateStore } from 'tidegate/express-rate-limit';
 const store = new TidegateStore();
 const limiter = new RateLimiter({ rate: '1/minute' });
-console.log(limiter.tryAcquire('a'), limiter.tryAcquire('a'), store.increment('a').totalHits, new RateLimitedError() instanceof Error);
+const hits = store.increment('a').totalHits;
+console.log(limiter.tryAcquire('a'), limiter.tryAcquire('a'), hits, new RateLimitedError() instanceof Error);
 `,
 );
 const run = (bundle: string) => execFileSync(process.execPath, [bundle], { encoding: 'utf8' }).trim();
