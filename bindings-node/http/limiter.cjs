@@ -135,6 +135,15 @@ class HttpLimiter {
       });
   }
 
+  /** A request that is not served after all: what it was charged comes back, and the client is told so. */
+  giveBack(exchange) {
+    const { charged } = exchange;
+    if (charged === undefined) return;
+    exchange.uncharge();
+    charged.forEach((charge) => charge.lookAgain());
+    this.#presenter.present(charged, [], exchange);
+  }
+
   /** All or nothing, with what was charged `before` by another middleware or guard of the same request. */
   #decide(plan, charges, before, exchange) {
     const listed = this.#clients.verdict(exchange, charges);

@@ -10,6 +10,8 @@ const check = require('../lib/check.cjs');
 const { TidegateError } = require('../lib/errors.cjs');
 const { members } = require('../lib/group.cjs');
 const { complain, isPromise, thrownAfter } = require('../lib/promise.cjs');
+const { isHandler } = require('./nests.cjs');
+const { refusedUnbegun } = require('./refusals.cjs');
 const { getBreakerToken } = require('./tokens.cjs');
 
 const ADVICE = 'Put the decorator on the method that calls the dependency';
@@ -142,11 +144,19 @@ function CircuitBreaker(name, options = {}) {
     /** Whether what stands in has to be one as well: by what the compiler says, or by what there was before. */
     let isLazy = Reflect.getMetadata('design:returntype', target, property) === Observable;
 
+    /** Where it is a route, the request's limits are to charge nothing for it. */
+    const refused = (error) => isHandler(wrapped) && refusedUnbegun(error);
+
     async function runAsync(...args) {
       const breaker = breakerOf(this, name, place);
+      let hasBegun = false;
       try {
-        return await breaker.call(async () => method.apply(this, args));
+        return await breaker.call(async () => {
+          hasBegun = true;
+          return method.apply(this, args);
+        });
       } catch (error) {
+        if (!hasBegun) refused(error);
         return standIn(breaker, error, stand, this, args);
       }
     }
@@ -158,6 +168,7 @@ function CircuitBreaker(name, options = {}) {
       try {
         permit = breaker.acquire();
       } catch (error) {
+        refused(error);
         return isLazy ? defer(() => toObservable(instead(error))) : instead(error);
       }
       let result;

@@ -6,7 +6,7 @@ const { breakOff } = require('../http/over.cjs');
 const { CONTENT_TYPE } = require('../http/problem.cjs');
 const { refusalFor } = require('./call.cjs');
 const { REFUSALS, RateLimitException, RefusedException, RefusedGroup } = require('./exception.cjs');
-const { tellWhen } = require('./refusals.cjs');
+const { giveBack, tellWhen } = require('./refusals.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
 /**
@@ -21,6 +21,7 @@ class TidegateExceptionFilter {
   }
 
   catch(error, host) {
+    giveBack(this.#registry, error, host);
     return tell(this.#registry.httpException(error), host, problem);
   }
 }
@@ -38,6 +39,7 @@ class NestsOwnAnswers {
   }
 
   catch(error, host) {
+    giveBack(this.#registry, error, host);
     const send = (exception) => new BaseExceptionFilter(this.#nest.httpAdapter).catch(exception, host);
     return tell(this.#registry.httpException(error), host, send);
   }

@@ -3,11 +3,24 @@
 
 const { Inject, Injectable } = require('@nestjs/common');
 const { catchError, throwError } = require('rxjs');
-const { refusalFor } = require('./call.cjs');
+const { exchangeOf, refusalFor } = require('./call.cjs');
 const { RateLimitException, RefusedException } = require('./exception.cjs');
 const { TidegateRegistry } = require('./registry.cjs');
 
 const isOurs = (error) => error instanceof RefusedException || error instanceof RateLimitException;
+
+/** Refusals of a circuit over a route, of which nothing has run. */
+const unbegun = new WeakSet();
+
+/** `error` refuses a route that has not begun. */
+const refusedUnbegun = (error) => void unbegun.add(error);
+
+/** Gives back what a call was charged of which nothing has run. */
+function giveBack(registry, error, context) {
+  if (typeof error !== 'object' || error === null || !unbegun.delete(error)) return;
+  const exchange = exchangeOf(registry.limiter, context);
+  if (exchange !== undefined) registry.limiter.giveBack(exchange);
+}
 
 /** Retry-After, unless the answer has begun. */
 function tellWhen(host, { retryAfter }) {
@@ -18,6 +31,7 @@ function tellWhen(host, { retryAfter }) {
 
 /** `error` as the caller of a guarded call is to get it: a refusal as an HttpException, with Retry-After set. */
 function translated(registry, error, context) {
+  giveBack(registry, error, context);
   const exception = registry.httpException(error);
   if (!isOurs(exception)) return error;
   const type = context.getType();
@@ -55,4 +69,13 @@ function standIn(interceptor) {
   if (Object.hasOwn(interceptor, 'intercept') && interceptor.intercept === undefined) delete interceptor.intercept;
 }
 
-module.exports = { TidegateInterceptor, isOurs, standAside, standIn, tellWhen, translated };
+module.exports = {
+  TidegateInterceptor,
+  giveBack,
+  isOurs,
+  refusedUnbegun,
+  standAside,
+  standIn,
+  tellWhen,
+  translated,
+};

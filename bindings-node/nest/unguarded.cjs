@@ -4,12 +4,11 @@
 const check = require('../lib/check.cjs');
 const { TidegateGuard } = require('./guard.cjs');
 const { classesOf, isMarked, limitedMethods, methodsOf, saidOn } = require('./marks.cjs');
-const { GUARDS, MESSAGES, SOCKETS } = require('./nests.cjs');
+const { GUARDS, MESSAGES, SOCKETS, isHandler } = require('./nests.cjs');
 const { GuardPlace } = require('./override.cjs');
 
-/** Nest's own names: what a class has injected, by its constructor and by properties; what makes a method a route. */
+/** Nest's own names: what a class has injected, by its constructor and by properties. */
 const [TYPES, TOKENS, PROPERTIES] = ['design:paramtypes', 'self:paramtypes', 'self:properties_metadata'];
-const HANDLERS = [SOCKETS, MESSAGES, 'path', 'graphql:resolver_type', 'graphql:resolve_property'];
 
 const isOurClass = (type) =>
   type === TidegateGuard || (typeof type === 'function' && type.prototype instanceof TidegateGuard);
@@ -36,7 +35,6 @@ function isOurs(guard, provided) {
 }
 
 const guardsOn = (target) => Reflect.getMetadata(GUARDS, target) ?? [];
-const isHandler = (method) => isMarked(method) || HANDLERS.some((name) => Reflect.hasMetadata(name, method));
 
 /** What stands over the routes of an application. */
 class Guards {
@@ -108,7 +106,7 @@ class Guards {
       for (const method of limitedMethods(metatype)) {
         const isGlobal = this.#isOverAll && !Reflect.hasMetadata(SOCKETS, method);
         const isTold = isGlobal || this.#isSharedMessage(method) || this.#isOver(method);
-        if (!isTold && isHandler(method)) yield `${metatype.name}.${method.name}`;
+        if (!isTold && (isMarked(method) || isHandler(method))) yield `${metatype.name}.${method.name}`;
       }
     }
   }
