@@ -1,7 +1,7 @@
 //! An adaptive limit of several processes, without partitions and with: killed at any instruction, they leave a sane
 //! limit and all places behind.
 //!
-//! Some hundred kills; `TIDEGATE_CRASH_KILLS=1000` for more.
+//! A thousand kills of each; `TIDEGATE_CRASH_KILLS` says another number.
 #![cfg(target_os = "linux")]
 
 mod children;
@@ -75,7 +75,7 @@ fn worker(limiter: &ConcurrencyLimiter, seed: u64) -> libc::pid_t {
 }
 
 fn kill_workers(partitions: Partitions) {
-    let kills = std::env::var("TIDEGATE_CRASH_KILLS").map_or(200, |text| text.parse().expect("a number"));
+    let kills = std::env::var("TIDEGATE_CRASH_KILLS").map_or(1_000, |text| text.parse().expect("a number"));
     let place = Place::new();
     let limiter = host(&place, partitions);
     let mut random = fastrand::Rng::with_seed(7);
