@@ -8,7 +8,7 @@ use crate::memory::Zeroable;
 use crate::sync::AtomicU64;
 
 /// The layout's number; part of the file's name.
-pub const VERSION: u64 = 7;
+pub const VERSION: u64 = 8;
 /// `TIDEGATE` in the byte order of the machine that wrote it: another order reads as another number.
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"TIDEGATE");
 
@@ -64,6 +64,11 @@ pub(crate) struct Header {
     /// How many process slots were found dead: who remembers a smaller number has permits to look for.
     pub(crate) deaths: AtomicU64,
     pub(crate) _reserved_too: [AtomicU64; 15],
+    /// Of the policy in force; 0: none was put.
+    pub(crate) policy_hash: AtomicU64,
+    /// How many policies were put in force.
+    pub(crate) policy_generation: AtomicU64,
+    pub(crate) _reserved_last: [AtomicU64; 14],
 }
 
 /// A process that has the arena open.

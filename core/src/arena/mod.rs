@@ -9,6 +9,7 @@
 //! | `directory.rs` | names, shapes, declared settings |
 //! | `members.rs` | the processes that have it open, and whether they live; `presence.rs` is what objects ask of it |
 //! | `lock.rs` | the lock for names and quotas |
+//! | `policy.rs` | which policy is in force |
 //! | `refill.rs` | the lock of the one who keeps the leases of a cluster |
 //! | `scope.rs` | `"host:orders"` |
 //! | `inspect.rs` | what tools that look after arenas see of one |
@@ -32,6 +33,7 @@ pub(crate) mod layout;
 mod lock;
 mod members;
 mod object;
+mod policy;
 mod presence;
 mod refill;
 mod scope;
@@ -51,6 +53,7 @@ pub use layout::VERSION as LAYOUT_VERSION;
 pub(crate) use members::Member;
 pub use members::MemberInfo;
 pub(crate) use object::{ArenaObject, OpenContext, Settings, damaged};
+pub use policy::PolicyInForce;
 pub use refill::Refilling;
 pub use scope::Scope;
 
