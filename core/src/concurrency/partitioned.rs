@@ -2,9 +2,9 @@
 
 use super::lending::{self, Asked};
 use super::wait_queue::{ADMITTED, REFUSED, WOULD_DENY};
-use super::{ConcurrencyGuard, ConcurrencyLimiter, ConcurrencyPermit, Partition};
-use crate::ConfigError;
+use super::{ConcurrencyGuard, ConcurrencyLimiter, ConcurrencyPermit, Partition, Partitions};
 use crate::mode::Mode;
+use crate::{ConfigError, ConfigErrorKind};
 
 /// A partition now, and its counts since the limiter was made.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,6 +87,39 @@ impl ConcurrencyLimiter {
     /// [`try_enter`](Self::try_enter) for a call of `partition`.
     pub fn try_enter_in(&self, partition: Partition) -> Option<ConcurrencyGuard<'_>> {
         self.try_acquire_in(partition).map(|permit| self.guard(permit))
+    }
+
+    /// Changes the shares of its partitions, for all who share it. Calls under way keep their places; what a partition
+    /// has beyond its new share is lent, and called back as ever.
+    ///
+    /// Errors: other names than it was made with; a share outside its range, or all of them above 1 together.
+    pub fn set_shares<N: AsRef<str>>(&self, shares: impl IntoIterator<Item = (N, f64)>) -> Result<(), ConfigError> {
+        let own = &self.config.partitions;
+        let mut given: Vec<(N, f64)> = shares.into_iter().collect();
+        // In its own order, by which calls know them.
+        let place = |name: &str| own.names().position(|other| other == name);
+        given.sort_by_key(|(name, _)| place(name.as_ref()));
+        let new = Partitions::new(given)?;
+        if !own.names().eq(new.names()) {
+            let names = |all: &Partitions| all.names().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+            let message = match own.is_empty() {
+                true => "the limit was made without partitions, and stays so".to_owned(),
+                false => format!("are {}, and stay those; {} are given", names(own), names(&new)),
+            };
+            return Err(ConfigError::new(ConfigErrorKind::Conflict, "partitions", message));
+        }
+        let new = new.with_priority(own.priority())?;
+        if let Some(lending) = &self.shared.lending {
+            lending.declare(&new);
+            self.shared.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// The shares in force.
+    pub fn shares(&self) -> Vec<(String, f64)> {
+        let declared = self.shared.lending.as_ref().map_or(self.config.partitions, |lending| lending.declared());
+        declared.shares().map(|(name, share)| (name.to_owned(), share)).collect()
     }
 
     /// The partitions, in the order in which they were declared; none of a limit without.

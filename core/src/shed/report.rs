@@ -110,7 +110,7 @@ impl LoadShedder {
     /// The part of the calls of this priority and level that is refused, 0 to 1, by a look.
     pub(crate) fn shed_part_at(&self, now: u64, priority: Priority, level: u8) -> f64 {
         let shed = shed_at(self.threshold_at(now), priority.place(level)) as f64 / UNIT as f64;
-        shed * (1.0 - self.config.min_admit)
+        shed * (1.0 - self.tuning.load().min_admit)
     }
 
     /// Nanoseconds until a call of this priority and level passes if the pressure falls to 0 now; at least an interval,
@@ -125,7 +125,7 @@ impl LoadShedder {
         let above = threshold.saturating_sub(priority.place(level) as u64 * UNIT);
         // As if what is shed were spread evenly below the threshold.
         let part = if threshold == 0 { 0.0 } else { share * above as f64 / threshold as f64 };
-        let steps = ((part / self.config.fall).ceil() as u64).max(1);
+        let steps = ((part / self.tuning.load().fall).ceil() as u64).max(1);
         let cool_off = self.cool_off_left_ms(self.since_epoch(now) / MS) * MS;
         steps.saturating_mul(self.interval_ns()).saturating_add(cool_off).min(60_000 * MS)
     }
@@ -155,15 +155,16 @@ impl LoadShedder {
     /// [`signals`](Self::signals) at `now`.
     pub fn signals_at(&self, now: u64) -> Vec<SignalReading> {
         let interval = self.since_epoch(now) / self.interval_ns() + 1;
+        let tuning = self.tuning.load();
         let reading = |(at, signal): (usize, &super::Signal)| {
-            let value = self.cells[at].value(interval);
+            let (value, (start, full)) = (self.cells[at].value(interval), tuning.ranges[at]);
             SignalReading {
                 name: signal.name.clone(),
                 kind: signal.kind,
                 value,
-                pressure: value.and_then(|it| pressure_of(it, signal.start, signal.full)).unwrap_or_default(),
-                start: signal.start,
-                full: signal.full,
+                pressure: value.and_then(|it| pressure_of(it, start, full)).unwrap_or_default(),
+                start,
+                full,
                 off: value.is_none().then(|| self.sources.why_off(at)),
             }
         };

@@ -239,9 +239,10 @@ impl LoadShedder {
         let now_ms = now / MS;
         let (seen, asked) = self.levels.take();
         let (mut pressure, mut leader) = (0.0, None);
-        for (at, signal) in self.config.signals.iter().enumerate() {
+        let tuning = self.tuning.load();
+        for (at, &(start, full)) in tuning.ranges.iter().enumerate() {
             let value = self.cells[at].value(self.interval_of(now));
-            if let Some(own) = value.and_then(|value| pressure_of(value, signal.start, signal.full))
+            if let Some(own) = value.and_then(|value| pressure_of(value, start, full))
                 && own > pressure
             {
                 (pressure, leader) = (own, Some(at));
@@ -253,9 +254,9 @@ impl LoadShedder {
         let threshold = if pressure >= 1.0 {
             // Relaxed: only steps read it, and they are intervals apart.
             self.progress.hot_until.store(now_ms.saturating_add(self.cool_off_ms()), Ordering::Relaxed);
-            risen(&seen, threshold, self.config.rise, most)
+            risen(&seen, threshold, tuning.rise, most)
         } else if pressure <= 0.0 && self.cool_off_left_ms(now_ms) == 0 {
-            fallen(&seen, threshold, self.config.fall)
+            fallen(&seen, threshold, tuning.fall)
         } else {
             threshold
         };
@@ -274,7 +275,8 @@ impl LoadShedder {
     fn critical_may_go(&self, pressure: f64, now_ms: u64) -> bool {
         let since = &self.progress.critical_since;
         // Relaxed, all: only steps come here, and they are intervals apart.
-        if pressure < self.config.critical_at {
+        let tuning = self.tuning.load();
+        if pressure < tuning.critical_at {
             since.store(0, Ordering::Relaxed);
             return false;
         }
@@ -285,11 +287,11 @@ impl LoadShedder {
             since.store(now_ms, Ordering::Relaxed);
         }
         let begun = if begun == 0 || begun > now_ms { now_ms } else { begun };
-        u128::from(now_ms - begun) >= self.config.critical_after.as_millis()
+        u128::from(now_ms - begun) >= tuning.critical_after.as_millis()
     }
 
     fn cool_off_ms(&self) -> u64 {
-        self.config.cool_off.as_millis() as u64
+        self.tuning.load().cool_off.as_millis() as u64
     }
 
     /// One further ahead than a step could have put it is a bad reading's.

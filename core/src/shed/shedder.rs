@@ -16,7 +16,10 @@ use crate::memory::{ObjectAllocator, One, SharedSlice, Zeroable};
 use crate::mode::Mode;
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::draw;
-use crate::{Clock, ConfigError};
+use crate::{Clock, ConfigError, ConfigErrorKind};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Sheds load, the less important first, by as much as signals of too much work ask for.
 ///
@@ -59,10 +62,35 @@ pub struct LoadShedder {
     /// What only this process has.
     pub(super) sources: Sources,
     pub(super) key: LevelKey,
+    /// As made; of what may change since, `tuning` has what holds.
     pub(super) config: ShedderConfig,
+    pub(super) tuning: ArcSwap<Tuning>,
     pub(super) clock: Clock,
     pub(super) epoch_ns: u64,
 }
+
+/// What may change while it is in use.
+#[derive(Debug)]
+pub(super) struct Tuning {
+    pub(super) rise: f64,
+    pub(super) fall: f64,
+    pub(super) min_admit: f64,
+    pub(super) critical_at: f64,
+    pub(super) critical_after: Duration,
+    pub(super) cool_off: Duration,
+    /// Where the pressure of each signal begins, and where it is full.
+    pub(super) ranges: Vec<(f64, f64)>,
+}
+
+impl Tuning {
+    fn of(config: &ShedderConfig) -> Self {
+        let ShedderConfig { rise, fall, min_admit, critical_at, critical_after, cool_off, .. } = *config;
+        let ranges = config.signals.iter().map(|signal| (signal.start, signal.full)).collect();
+        Self { rise, fall, min_admit, critical_at, critical_after, cool_off, ranges }
+    }
+}
+
+const STAYS: &str = "stays as the shedder was made with; it needs a new object";
 
 /// What decisions read.
 #[repr(C, align(128))]
@@ -148,7 +176,8 @@ impl LoadShedder {
         }
         let sources = Sources::new(&config)?;
         let key = LevelKey::new(&config.level_key);
-        Ok(Self { control, progress, turn, levels, cells, cpu, counts, sources, key, config, clock, epoch_ns })
+        let tuning = ArcSwap::from_pointee(Tuning::of(&config));
+        Ok(Self { control, progress, turn, levels, cells, cpu, counts, sources, key, config, tuning, clock, epoch_ns })
     }
 
     /// Whether a call of this priority may be served. `level` is its place within the class, from 0, the last to be
@@ -208,7 +237,7 @@ impl LoadShedder {
         let (place, unpacked) = (priority.place(level), Word::unpack(word));
         self.levels.count(place, 1);
         let threshold = unpacked.in_force(now / MS, self.lasts_ms());
-        let shed = shed_at(threshold, place) as f64 / UNIT as f64 * (1.0 - self.config.min_admit);
+        let shed = shed_at(threshold, place) as f64 / UNIT as f64 * (1.0 - self.tuning.load().min_admit);
         // The other way round, no number would pass.
         let passes = shed == 0.0 || draw < 1.0 - shed;
         let allowed = passes || self.config.mode == Mode::DryRun;
@@ -268,7 +297,46 @@ impl LoadShedder {
         self.key.level_at(user, unix_s)
     }
 
-    /// Its settings.
+    /// Changes what pressures its signals have (their ranges) and how it answers them: `rise`, `fall`, `min_admit`,
+    /// `critical_at`, `critical_after` and `cool_off`. The threshold goes on from where it is. In an arena, for this
+    /// handle: another process goes by its own.
+    ///
+    /// Errors: a setting outside its range; other signals than it was made with, or another `interval`, `cpu_limit` or
+    /// `level_key`.
+    pub fn set_config(&self, config: &ShedderConfig) -> Result<(), ConfigError> {
+        self.check_config(config)?;
+        self.tuning.store(Arc::new(Tuning::of(config)));
+        Ok(())
+    }
+
+    /// Whether [`set_config`](Self::set_config) takes it.
+    pub(crate) fn check_config(&self, config: &ShedderConfig) -> Result<(), ConfigError> {
+        config.check()?;
+        let own = &self.config;
+        let same = |field, is_same: bool| match is_same {
+            true => Ok(()),
+            false => Err(ConfigError::new(ConfigErrorKind::Conflict, field, STAYS)),
+        };
+        let names = |of: &ShedderConfig| of.signals.iter().map(|it| (it.kind, it.name.clone())).collect::<Vec<_>>();
+        same("signals", names(own) == names(config))?;
+        same("interval", own.interval == config.interval)?;
+        same("cpu_limit", own.cpu_limit == config.cpu_limit)?;
+        same("level_key", own.level_key == config.level_key)
+    }
+
+    /// The same settings as a config: those it was made with, and what holds of what may change.
+    pub fn config_in_force(&self) -> ShedderConfig {
+        let (mut config, tuning) = (self.config.clone(), self.tuning.load());
+        let Tuning { rise, fall, min_admit, critical_at, critical_after, cool_off, .. } = **tuning;
+        (config.rise, config.fall, config.min_admit, config.critical_at) = (rise, fall, min_admit, critical_at);
+        (config.critical_after, config.cool_off) = (critical_after, cool_off);
+        for (signal, range) in config.signals.iter_mut().zip(&tuning.ranges) {
+            (signal.start, signal.full) = *range;
+        }
+        config
+    }
+
+    /// Its settings as made.
     pub fn config(&self) -> &ShedderConfig {
         &self.config
     }
