@@ -26,7 +26,7 @@ fn files(kind: &str) -> Vec<(String, String)> {
         })
         .collect();
     files.sort();
-    assert!(files.len() > 20, "{kind}");
+    assert!(files.len() >= 200, "{kind}");
     files
 }
 

@@ -289,3 +289,107 @@ proptest! {
         }
     }
 }
+
+/// `tests/policies/reloads.json`: what a reload changes, or why it does not, in every language. `TIDEGATE_BLESS=1`
+/// writes what is expected: read the difference before you commit it.
+#[test]
+fn reloads_say_in_every_language_the_same() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/policies/reloads.json");
+    let mut table: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).expect("a file")).expect("JSON");
+    let expected = table.clone();
+    let before = table["before"].as_str().expect("a text").to_owned();
+    for case in table["cases"].as_array_mut().expect("cases") {
+        let text = case["replace"].as_array().expect("pairs").iter().fold(before.clone(), |text, pair| {
+            let [from, to] = [0, 1].map(|at| pair[at].as_str().expect("a text"));
+            assert!(text.contains(from), "{case}");
+            text.replace(from, to)
+        });
+        let text = format!("{text}{}", case["add"].as_str().unwrap_or_default());
+        let of = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        let policy = Policy::new(config(&before), ManualClock::new(0).into()).expect("made");
+        let told = |policy: &Policy| {
+            let (everyone, client) = (policy.bucket("everyone").unwrap(), policy.limiter("client").unwrap());
+            let (database, payment) = (policy.concurrency("database").unwrap(), policy.breaker("payment").unwrap());
+            format!("{:?} {:?} {} {:?}", everyone.quota(), client.quota(), database.limit(), payment.config())
+        };
+        let first = told(&policy);
+        let done = PolicyConfig::parse(&text).and_then(|after| policy.reload_with(after));
+        let (changes, problems) = match &done {
+            Ok(done) => (Some(of(&Change::list_to_json(&done.changes))), None),
+            Err(error) => (None, Some(of(&error.to_json()))),
+        };
+        assert_eq!(policy.generation(), u64::from(done.is_ok()), "{case}");
+        if done.is_err() {
+            assert_eq!(told(&policy), first, "{case}");
+        }
+        let case = case.as_object_mut().expect("a case");
+        for (name, told) in [("changes", changes), ("problems", problems)] {
+            case.remove(name);
+            case.extend(told.map(|told| (name.to_owned(), told)));
+        }
+    }
+    if std::env::var_os("TIDEGATE_BLESS").is_some() {
+        fs::write(path, format!("{table:#}\n")).expect("written");
+    }
+    assert_eq!(table, expected);
+}
+
+#[test]
+fn the_last_policy_of_an_arena_is_in_force_for_all() {
+    let scope = format!("version = 1\nscope = \"process:in-force-{}\"\n", std::process::id());
+    let text = |rate: u32| {
+        config(&format!("{scope}limits.all.rate = \"{rate}/s\"\nshedders.s.signals.loop_lag = [\"1ms\", \"9ms\"]\n"))
+    };
+    let open = |rate: u32| Policy::new(text(rate), Clock::monotonic()).expect("made");
+    let (one, other) = (open(10), open(10));
+    let in_force = |policy: &Policy| policy.in_force().map(|it| (format!("{:016x}", it.hash), it.generation)).unwrap();
+    assert_eq!(in_force(&one), (text(10).hash(), 1), "the same twice is one");
+    one.reload_with(text(20)).unwrap();
+    assert_eq!(in_force(&other), (text(20).hash(), 2));
+    assert_eq!(other.bucket("all").unwrap().quota().count(), 20);
+    assert_eq!((one.generation(), other.generation()), (1, 0));
+    // Nothing that failed is in force.
+    one.reload_with(config(&format!("{scope}limits.all = {{ rate = \"1/s\", key = \"user\" }}\n"))).unwrap_err();
+    assert_eq!(in_force(&other), (text(20).hash(), 2));
+    // What is made late by an older file leaves the newer settings.
+    other.shedder("s").unwrap();
+    other.reload_with(text(20)).unwrap();
+    assert_eq!(in_force(&one), (text(20).hash(), 2));
+    drop(open(30));
+    assert_eq!((in_force(&one).1, one.bucket("all").unwrap().quota().count()), (3, 30));
+    assert!(Policy::new(config("version = 1"), Clock::monotonic()).unwrap().in_force().is_none());
+}
+
+#[test]
+fn a_shedder_and_partitions_take_what_a_file_says() {
+    let text = |full: u32, live: f64| {
+        format!(
+            "version = 1\nshedders.s = {{ rise = {live}, signals = {{ gauge = {{ backlog = [10, {full}] }} }} }}\n\
+             concurrency.c = {{ limit = 8, partitions = {{ live = {live}, batch = {} }} }}\n",
+            1.0 - live
+        )
+    };
+    let clock = ManualClock::new(0);
+    let policy = Policy::new(config(&text(100, 0.5)), (&clock).into()).expect("made");
+    let (shedder, limiter) = (policy.shedder("s").unwrap(), policy.concurrency("c").unwrap());
+    let [live, batch] = ["live", "batch"].map(|name| limiter.partition(name).unwrap());
+    let held: Vec<_> = (0..8).filter_map(|_| limiter.try_enter_in(batch)).collect();
+    assert_eq!(held.len(), 8, "what nobody asks for is lent");
+    assert!(limiter.try_enter_in(live).is_none());
+    let done = policy.reload_with(config(&text(1000, 0.75))).unwrap();
+    assert_eq!(
+        done.changes.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(),
+        ["concurrency.c.partitions", "shedders.s.rise", "shedders.s.signals"]
+    );
+    assert_eq!(limiter.shares(), [("live".to_owned(), 0.75), ("batch".to_owned(), 0.25)]);
+    assert_eq!(limiter.in_use(), 8, "calls under way keep their places");
+    let [signal] = &shedder.signals()[..] else { panic!("one") };
+    assert_eq!((signal.full, shedder.config_in_force().rise, shedder.config().rise), (1000.0, 0.75, 0.5));
+    drop(held);
+    let guaranteed: Vec<_> = limiter.partition_stats().iter().map(|it| it.guaranteed).collect();
+    assert_eq!(guaranteed, [6, 2]);
+    // Nothing of it where another thing fails.
+    let wrong = text(50, 0.25).replace("limit = 8", "limit = 9");
+    policy.reload_with(config(&wrong)).unwrap_err();
+    assert_eq!((limiter.shares()[0].1, shedder.config_in_force().rise), (0.75, 0.75));
+}

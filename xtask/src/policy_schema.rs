@@ -7,11 +7,12 @@ use std::error::Error;
 use std::path::Path;
 use tidegate::config::{Field, Kind, Preset, TABLES, Table};
 use tidegate::gate::Outcome;
-use tidegate::shed::SignalKind;
+use tidegate::shed::{Priority, SignalKind};
 
 const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ns|us|µs|μs|ms|s|m|min|h|d))+$";
 /// What the environment puts something into is checked when it is there.
 const VARIABLE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}";
+const ROUTE: &str = r"^(\*|[A-Z]+) /[^*?#<>:\s]*\*?$";
 const NAME: &str = r"^[A-Za-z0-9_:/][A-Za-z0-9._:/-]{0,62}$";
 
 /// The file, and what it has to hold.
@@ -150,7 +151,7 @@ fn concurrency() -> Value {
 
 fn shedder() -> Value {
     let mut signals = Map::new();
-    for kind in SignalKind::ALL.into_iter().filter(|kind| *kind != SignalKind::Gauge) {
+    for kind in SignalKind::ALL {
         let is_time = matches!(kind, SignalKind::QueueDelay | SignalKind::LoopLag);
         let end = if is_time { json!({ "type": "string", "pattern": DURATION }) } else { json!({ "type": "number" }) };
         let range = json!({
@@ -162,6 +163,11 @@ fn shedder() -> Value {
             SignalKind::InFlight => Some("concurrency"),
             _ => None,
         };
+        if kind == SignalKind::Gauge {
+            let own = json!({ "type": "object", "description": "numbers of one's own", "additionalProperties": range });
+            signals.insert(kind.name().to_owned(), own);
+            continue;
+        }
         let own = of.map_or(range.clone(), |of| {
             let properties = [(of.to_owned(), json!({ "type": "string" })), ("range".to_owned(), range)];
             object(properties.into_iter().collect(), &[of])
@@ -171,6 +177,14 @@ fn shedder() -> Value {
     let mut own = with_switches(plain("shedder", &[]));
     own.insert("signals".to_owned(), object(signals, &[]));
     object(own, &["signals"])
+}
+
+fn breaker() -> Value {
+    let mut own = plain("breaker", &[]);
+    let mut retry = plain("retry", &[]);
+    retry.insert("budget".to_owned(), object(plain("retry_budget", &[]), &[]));
+    own.insert("retry".to_owned(), object(retry, &[]));
+    object(own, &[])
 }
 
 fn gate() -> Value {
@@ -190,6 +204,17 @@ fn gate() -> Value {
     let own = [
         ("use".to_owned(), object(parts, &[])),
         ("access".to_owned(), object(lists, &[])),
+        (
+            "priority".to_owned(),
+            json!({
+                "type": "object",
+                "description": "what calls of a route are worth, the first that fits",
+                "propertyNames": { "pattern": ROUTE },
+                "additionalProperties": {
+                    "anyOf": [{ "enum": Priority::ALL.map(Priority::name) }, { "$ref": "#/$defs/variable" }],
+                },
+            }),
+        ),
         (
             "refund_on".to_owned(),
             json!({
@@ -222,7 +247,7 @@ fn schema() -> Value {
             "concurrency": section(concurrency(), "how many calls may be under way"),
             "queues": section(object(plain("queue", &[]), &["capacity"]), "bounded queues"),
             "shedders": section(shedder(), "load shedders"),
-            "breakers": section(object(plain("breaker", &[]), &[]), "circuit breakers"),
+            "breakers": section(breaker(), "circuit breakers"),
             "gates": section(gate(), "gates: parts as one decision"),
         },
         "$defs": {

@@ -1,10 +1,10 @@
 //! What another file would change.
 
-use super::PolicyConfig;
 use super::config::SECTIONS;
 use super::filled::{filled, inline};
 use super::section::joined;
 use super::value::{Settings, Value};
+use super::{MOST_PROBLEMS, PolicyConfig, PolicyError, Problem};
 use std::fmt;
 
 /// One thing that another file says otherwise.
@@ -35,6 +35,29 @@ impl fmt::Display for Change {
 }
 
 impl PolicyConfig {
+    /// What a reload with `after` does.
+    ///
+    /// Errors: all changes that need a new object.
+    pub(super) fn changes_in_place(&self, after: &Self) -> Result<Vec<Change>, PolicyError> {
+        let changes = self.changes(after);
+        let refused: Vec<_> = changes.iter().filter(|change| !change.in_place).collect();
+        if refused.is_empty() {
+            return Ok(changes);
+        }
+        let problems = refused.iter().map(|change| {
+            let object: Vec<_> = change.path.splitn(3, '.').take(2).collect();
+            let (line, column) = after.places.get(&object.join(".")).copied().unwrap_or_default();
+            let [before, after] = [&change.before, &change.after].map(|it| it.as_deref().unwrap_or("nothing"));
+            let message = format!(
+                "{before} cannot become {after} in place: it needs a new object; start the program anew with this \
+                 file, of which nothing was applied"
+            );
+            Problem { line, column, path: change.path.clone(), message, hint: None }
+        });
+        let more = refused.len().saturating_sub(MOST_PROBLEMS);
+        Err(PolicyError::new(problems.take(MOST_PROBLEMS).collect(), more))
+    }
+
     /// What a reload with `after` would do, in the order of the sections and names.
     pub fn changes(&self, after: &Self) -> Vec<Change> {
         let (old, new) = (filled(self), filled(after));
@@ -101,11 +124,41 @@ fn of_object(
             && match of {
                 "limits" if old.get("key").is_some() => ["rate", "burst", "queue", "tiers", "key"].contains(&name),
                 "limits" => ["rate", "burst"].contains(&name),
-                "concurrency" => name == "limit" && new.count(name).is_some_and(|limit| limit <= most),
-                "breakers" => true,
+                "concurrency" if name == "limit" => new.count(name).is_some_and(|limit| limit <= most),
+                // Of calls that wait, each partition has a line of its own.
+                "concurrency" => name == "partitions" && has_same_keys(before, after),
+                // In the same signals, of the same things.
+                "shedders" if name == "signals" => watched(before) == watched(after),
+                "shedders" => TUNED.contains(&name),
+                // A retry policy is a value that many may hold.
+                "breakers" => name != "retry",
+                // Adapters look it up with each request.
+                "gates" => name == "priority",
                 _ => false,
             };
         let [before, after] = [before, after].map(|value: Option<&Value>| value.map(inline));
         changes.push(Change { path: joined(path, name), before, after, in_place });
     }
+}
+
+/// What of a shedder is changed in place, beside the ranges of its signals.
+const TUNED: [&str; 6] = ["rise", "fall", "min_admit", "critical_at", "critical_after", "cool_off"];
+
+fn has_same_keys(before: Option<&Value>, after: Option<&Value>) -> bool {
+    let (Some(Value::Map(before)), Some(Value::Map(after))) = (before, after) else { return false };
+    before.iter().map(|(key, _)| key).eq(after.iter().map(|(key, _)| key))
+}
+
+/// Signals without their ranges.
+fn watched(signals: Option<&Value>) -> Option<Vec<String>> {
+    let Some(Value::Map(signals)) = signals else { return None };
+    let told = |(kind, value): (&str, &Value)| {
+        let Value::Map(own) = value else { return kind.to_owned() };
+        let own = own.iter().filter(|(key, _)| *key != "range");
+        own.fold(kind.to_owned(), |told, (key, value)| match value {
+            Value::Text(of) => format!("{told} {key} {of}"),
+            _ => format!("{told} {key}"),
+        })
+    };
+    Some(signals.iter().map(told).collect())
 }

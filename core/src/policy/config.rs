@@ -1,5 +1,6 @@
 //! All that a file says.
 
+use super::breakers::RetrySettings;
 use super::gates::GatePolicy;
 use super::limits::LimitPolicy;
 use super::section::{Report, Section, listed};
@@ -64,6 +65,8 @@ pub struct PolicyConfig {
     pub shedders: BTreeMap<String, ShedderPolicy>,
     /// Circuit breakers.
     pub breakers: BTreeMap<String, BreakerConfig>,
+    /// How calls are made again, by the names of the breakers that say it.
+    pub retries: BTreeMap<String, RetrySettings>,
     /// Gates.
     pub gates: BTreeMap<String, GatePolicy>,
     /// As it was written, by section and name.
@@ -128,12 +131,17 @@ impl PolicyConfig {
     /// 16 hexadecimal digits that tell what it says from what others do: comments, spaces and the order of keys do not
     /// matter, nor whether a default is written.
     pub fn hash(&self) -> String {
+        format!("{:016x}", self.hash_number())
+    }
+
+    /// [`hash`](Self::hash), never 0.
+    pub(super) fn hash_number(&self) -> u64 {
         // FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo): nothing depends on it but what people see.
         let bytes = self.to_toml().into_bytes();
         let hash = bytes
             .into_iter()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        format!("{hash:016x}")
+        hash.max(1)
     }
 
     /// The scope in force: the environment's, else the file's, else that of the process.
@@ -227,6 +235,7 @@ fn sections(root: &Section<'_, '_>) -> PolicyConfig {
         queues: BTreeMap::new(),
         shedders: BTreeMap::new(),
         breakers: BTreeMap::new(),
+        retries: BTreeMap::new(),
         gates: BTreeMap::new(),
         given: Settings::default(),
         places: BTreeMap::new(),
@@ -244,7 +253,11 @@ fn sections(root: &Section<'_, '_>) -> PolicyConfig {
                 "concurrency" => put(&mut config.concurrency, name, concurrency::read(&object)),
                 "queues" => put(&mut config.queues, name, queues::read(&object)),
                 "shedders" => put(&mut config.shedders, name, shedders::read(&object)),
-                "breakers" => put(&mut config.breakers, name, breakers::read(&object)),
+                "breakers" => {
+                    let (settings, made, retry) = breakers::read(&object, name);
+                    config.retries.extend(retry.map(|retry| (name.to_owned(), retry)));
+                    put(&mut config.breakers, name, (settings, made))
+                }
                 _ => put(&mut config.gates, name, gates::read(&object, &names)),
             };
             told.put(name, settings);

@@ -8,6 +8,7 @@ use crate::breaker;
 use crate::concurrency::{self, ADAPTIVE_SETTINGS, AdaptiveAlgorithm};
 use crate::limit::{BUCKET_SETTINGS, LIMITER_SETTINGS};
 use crate::queue;
+use crate::retry::{self, BUDGET_SETTINGS};
 use crate::setting::{Field, Preset};
 use crate::shed::{self, SignalKind};
 
@@ -39,12 +40,21 @@ fn object(of: &str, given: &Settings) -> Settings {
         "breakers" => {
             let by_time = given.get("window_duration").is_some();
             let left = move |field: &&Field| !by_time || field.name != "window_calls";
-            return of_fields(given, breaker::SETTINGS.fields.iter().filter(left));
+            let mut all = of_fields(given, breaker::SETTINGS.fields.iter().filter(left));
+            all.put_some("retry", given.map("retry").map(retry));
+            return all;
         }
         _ => gate(given),
     };
     all.put("enabled", given.flag("enabled").unwrap_or(true));
     all.put("dry_run", given.flag("dry_run").unwrap_or(false));
+    all
+}
+
+fn retry(given: &Settings) -> Settings {
+    let mut all = of_fields(given, retry::SETTINGS.fields.iter());
+    let budget = given.map("budget").map(|given| of_fields(given, BUDGET_SETTINGS.fields.iter()));
+    all.put_some("budget", budget);
     all
 }
 
@@ -124,7 +134,7 @@ fn limit(given: &Settings) -> Settings {
 
 /// As a file says them: by kind, times with their units.
 fn shedder(given: &Settings) -> Settings {
-    let mut signals = Settings::default();
+    let (mut signals, mut gauges) = (Settings::default(), Settings::default());
     if let Some(Value::List(list)) = given.get("signals") {
         for signal in list {
             let Value::Map(signal) = signal else { continue };
@@ -136,10 +146,17 @@ fn shedder(given: &Settings) -> Settings {
             };
             let range = Value::List(vec![number("start"), number("full")]);
             let of = ["queue", "concurrency"].into_iter().find_map(|of| Some((of, signal.text(of)?)));
+            if let Some(name) = signal.text("name") {
+                gauges.put(name, range);
+                continue;
+            }
             let told =
                 of.map(|(of, name)| Settings(vec![(of.to_owned(), name.into()), ("range".to_owned(), range.clone())]));
             signals.put(kind.name(), told.map_or(range, Value::Map));
         }
+    }
+    if !gauges.0.is_empty() {
+        signals.put(SignalKind::Gauge.name(), gauges);
     }
     signals.0.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut all = Settings::default();
@@ -152,6 +169,8 @@ fn gate(given: &Settings) -> Settings {
     let mut all = Settings::default();
     all.put_some("use", given.get("use").cloned());
     all.put_some("access", given.get("access").cloned());
+    // In its own order: the first route that fits counts.
+    all.put_some("priority", given.get("priority").cloned());
     all.put("refund_on", given.texts("refund_on"));
     all
 }

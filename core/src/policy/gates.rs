@@ -2,13 +2,14 @@
 
 use super::config::{Names, mode, put_mode};
 use super::section::Section;
-use super::value::Settings;
+use super::value::{Settings, Value};
 use crate::error::shortened;
 use crate::gate::{MOST_DEPENDENCIES, Outcome, Outcomes};
 use crate::http::AccessList;
 use crate::limit::LimitSet;
 use crate::mode::Mode;
 use crate::setting::POLICY;
+use crate::shed::Priority;
 
 /// A gate, as a file says it: the names of its parts, and what it has of its own.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,9 @@ pub struct GatePolicy {
     pub dependencies: Vec<String>,
     /// After which outcomes a cost comes back.
     pub refund_on: Outcomes,
+    /// What calls of a route are worth, the first that fits: `("POST /orders", Critical)`. For adapters, which know
+    /// the route of a request.
+    pub priority: Vec<(String, Priority)>,
     /// Off, or only watching.
     pub mode: Mode,
 }
@@ -44,7 +48,7 @@ const SECTIONS: [(&str, &str); 5] = [
 
 /// A gate as it was written, and what it is made from. `names`: those that a section has.
 pub(super) fn read(section: &Section<'_, '_>, names: &Names) -> (Settings, Option<GatePolicy>) {
-    section.check_keys(&["use", "access", "refund_on", "enabled", "dry_run"]);
+    section.check_keys(&["use", "access", "priority", "refund_on", "enabled", "dry_run"]);
     let before = section.report.count();
     let (mut given, mut gate) = (Settings::default(), GatePolicy::default());
     let example = "a table of the parts, such as { limits = [\"everyone\"], concurrency = \"database\" }";
@@ -79,6 +83,7 @@ pub(super) fn read(section: &Section<'_, '_>, names: &Names) -> (Settings, Optio
         given.put("use", used);
     }
     access(section, &mut given, &mut gate);
+    priority(section, &mut given, &mut gate);
     if let Some(listed) = section.texts("refund_on", "a list of outcomes, such as [\"failure\"]") {
         for name in &listed {
             match Outcome::ALL.into_iter().find(|outcome| outcome.name() == name) {
@@ -130,4 +135,51 @@ fn access(section: &Section<'_, '_>, given: &mut Settings, gate: &mut GatePolicy
         }
     }
     given.put("access", told);
+}
+
+fn priority(section: &Section<'_, '_>, given: &mut Settings, gate: &mut GatePolicy) {
+    let example = "a table of routes, such as { \"POST /orders\" = \"critical\" }";
+    let Some(table) = section.table("priority", example) else { return };
+    let mut told = Settings::default();
+    for (route, _) in table.items() {
+        if !is_route(route) {
+            let message = "is no route; write \"POST /orders\" (* for all methods), \"GET /users/{id}\", or \
+                           \"GET /reports/*\" for all below";
+            table.wrong_key(route, message, None);
+        }
+        let Some(name) = table.text(route, "a priority, such as \"critical\"") else { continue };
+        match name.parse::<Priority>() {
+            Ok(priority) => gate.priority.push((route.to_owned(), priority)),
+            Err(_) => {
+                let known = Priority::ALL.map(Priority::name);
+                let message = format!("{:?} is none of {}", shortened(&name), known.join(", "));
+                table.wrong(route, message, table.report.near(&name, known));
+            }
+        }
+        told.put(route, name);
+    }
+    if !gate.priority.is_empty() && gate.shedder.is_none() {
+        let message = "it is a shedder that asks for it; give use one, or leave this out";
+        section.wrong_key("priority", message, None);
+    }
+    given.put("priority", Value::Map(told));
+}
+
+/// What adapters of all languages take as a route: a method or `*`, a path of which whole parts may be `{id}`, at its
+/// end `/*` for all below. They do not agree on what `:id` means.
+fn is_route(text: &str) -> bool {
+    let Some((method, path)) = text.split_once(' ') else { return false };
+    let is_method = method == "*" || (!method.is_empty() && method.chars().all(|c| c.is_ascii_uppercase()));
+    let Some(parts) = path.strip_suffix("/*").unwrap_or(path).strip_prefix('/').or((path == "/*").then_some("")) else {
+        return false;
+    };
+    let is_word = |name: &str| {
+        let rest = name.strip_prefix(|c: char| c.is_ascii_alphabetic() || c == '_');
+        rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+    };
+    let is_part = |part: &str| match part.strip_prefix('{').and_then(|it| it.strip_suffix('}')) {
+        Some(name) => is_word(name),
+        None => !part.contains(|c: char| c.is_whitespace() || "*?#{}<>:".contains(c)),
+    };
+    is_method && parts.split('/').all(is_part)
 }

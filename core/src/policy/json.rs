@@ -1,7 +1,7 @@
 //! What a policy says, for other languages.
 
-use super::PolicyError;
 use super::value::{Settings, Value};
+use super::{Change, PolicyError};
 use std::fmt::Write;
 
 pub(super) fn text(settings: &Settings) -> String {
@@ -77,6 +77,27 @@ impl PolicyError {
             match &problem.hint {
                 Some(hint) => string(&mut text, hint),
                 None => text.push_str("null"),
+            }
+            text.push('}');
+        }
+        text.push(']');
+        text
+    }
+}
+
+impl Change {
+    /// Changes as a JSON array of `{path, before, after}`, for other languages.
+    pub fn list_to_json(changes: &[Self]) -> String {
+        let mut text = String::from("[");
+        for (place, change) in changes.iter().enumerate() {
+            text.push_str(if place > 0 { ",{\"path\":" } else { "{\"path\":" });
+            string(&mut text, &change.path);
+            for (name, own) in [(",\"before\":", &change.before), (",\"after\":", &change.after)] {
+                text.push_str(name);
+                match own {
+                    Some(own) => string(&mut text, own),
+                    None => text.push_str("null"),
+                }
             }
             text.push('}');
         }

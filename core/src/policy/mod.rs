@@ -11,6 +11,7 @@
 //! | `filled.rs`, `json.rs` | the same with its defaults, as TOML; and for other languages |
 //! | `changes.rs` | what another file would change, and what of it in place |
 //! | `objects.rs` | what is made of it, and a reload |
+//! | `file.rs` | the same for bindings, which make the objects themselves |
 //!
 //! What must never happen: a file that is wrong in one place is applied in another; a mistake hides the next; a text,
 //! whatever it is, ends the process. So reading collects problems and makes nothing, and objects are made of what has
@@ -21,6 +22,7 @@ mod changes;
 mod concurrency;
 mod config;
 mod duration;
+mod file;
 mod filled;
 mod gates;
 mod json;
@@ -35,8 +37,10 @@ mod source;
 
 mod value;
 
+pub use breakers::RetrySettings;
 pub use changes::Change;
 pub use config::{MOST_BYTES, PolicyConfig};
+pub use file::PolicyFile;
 pub use gates::GatePolicy;
 pub use limits::{Counted, LimitPolicy};
 pub use objects::{Policy, Reloaded};

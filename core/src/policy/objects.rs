@@ -1,16 +1,19 @@
 //! What is made of a policy.
 
+use super::breakers::budget_name;
 use super::near::nearest;
-use super::shedders::Watched;
+use super::section::joined;
+use super::shedders::{SignalPolicy, Watched};
 use super::{Change, LimitPolicy, PolicyConfig, PolicyError, Problem};
-use crate::arena::{Arena, ArenaError, OnConflict};
+use crate::arena::{Arena, ArenaError, OnConflict, PolicyInForce};
 use crate::breaker::CircuitBreaker;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::gate::{Gate, GateConfig, QueueView};
 use crate::limit::{LimitSet, Member, RateLimiter, Tier, TokenBucket};
 use crate::queue::BoundedQueue;
+use crate::retry::{RetryBudget, RetryPolicy};
 use crate::setting::POLICY;
-use crate::shed::{LoadShedder, Signal, SignalKind};
+use crate::shed::{LoadShedder, ShedderConfig, SignalKind};
 use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -54,8 +57,11 @@ struct State {
     config: Arc<PolicyConfig>,
     /// How many files came before.
     generation: u64,
+    /// How many were refused.
+    failed: u64,
     made: Made,
     /// What is made when it is asked for.
+    budgets: BTreeMap<String, Arc<RetryBudget>>,
     queues: BTreeMap<String, Queue>,
     shedders: BTreeMap<String, Arc<LoadShedder>>,
     gates: BTreeMap<String, Arc<Gate>>,
@@ -109,10 +115,13 @@ impl Policy {
         let arena = arena.map_err(|error| problem(&config, "scope", error.message()))?;
         let mut made = Made::default();
         made.make(arena.as_ref(), &clock, &config)?;
+        arena.iter().try_for_each(|arena| put(arena, &config))?;
         let state = State {
             config: Arc::new(config),
             generation: 0,
+            failed: 0,
             made,
+            budgets: BTreeMap::new(),
             queues: BTreeMap::new(),
             shedders: BTreeMap::new(),
             gates: BTreeMap::new(),
@@ -127,38 +136,44 @@ impl Policy {
         let Some(file) = &self.file else {
             return Err(PolicyError::whole("the policy was made of no file: reload it with what another says"));
         };
-        self.reload_with(PolicyConfig::load(file)?).map_err(|error| error.in_file(file))
+        match PolicyConfig::load(file) {
+            Ok(config) => self.reload_with(config).map_err(|error| error.in_file(file)),
+            Err(error) => {
+                self.state().failed += 1;
+                Err(error)
+            }
+        }
     }
 
     /// Changes its objects to what another file says, all or nothing. In place, with their state: rates, bursts, queues
-    /// of leaky buckets, tiers; a fixed concurrency limit up to what it was made with; all settings of a breaker but
-    /// the kind of its window, as far as it has room. What is added is made; of what is no longer there, who holds an
-    /// object keeps it. Calls under way end under what they began with.
+    /// of leaky buckets, tiers; a fixed concurrency limit up to what it was made with, shares of partitions; ranges of
+    /// signals, and how a shedder answers them; all settings of a breaker but the kind of its window, as far as it has
+    /// room. What is added is made; of what is no longer there, who holds an object keeps it. Calls under way end under
+    /// what they began with.
     ///
     /// Errors: all changes that need a new object; what cannot be changed or made. Nothing is changed then.
     pub fn reload_with(&self, config: PolicyConfig) -> Result<Reloaded, PolicyError> {
         let state = &mut *self.state();
-        let changes = state.config.changes(&config);
-        let refused: Vec<_> = changes.iter().filter(|change| !change.in_place).collect();
-        if !refused.is_empty() {
-            let problems = refused.iter().map(|change| {
-                let object: Vec<_> = change.path.splitn(3, '.').take(2).collect();
-                let (line, column) = config.places.get(&object.join(".")).copied().unwrap_or_default();
-                let [before, after] = [&change.before, &change.after].map(|it| it.as_deref().unwrap_or("nothing"));
-                let message = format!(
-                    "{before} cannot become {after} in place: it needs a new object; start the program anew with this \
-                     file, of which nothing was applied"
-                );
-                Problem { line, column, path: change.path.clone(), message, hint: None }
-            });
-            let more = refused.len().saturating_sub(super::MOST_PROBLEMS);
-            return Err(PolicyError::new(problems.take(super::MOST_PROBLEMS).collect(), more));
-        }
+        let done = self.change(state, config);
+        state.failed += u64::from(done.is_err());
+        done
+    }
+
+    fn change(&self, state: &mut State, config: PolicyConfig) -> Result<Reloaded, PolicyError> {
+        let changes = state.config.changes_in_place(&config)?;
         let mut made = Made::default();
         made.make_new(self.arena.as_ref(), &self.clock, &config, &state.made)?;
         let config = state.made.with_room(config);
-        state.made.change(&state.config, &config)?;
+        // Who finds a policy in force finds what it says.
+        let put = || self.arena.iter().try_for_each(|arena| put(arena, &config));
+        let tuned = state.tuned(&config)?;
+        state.made.change(&state.config, &config, put)?;
+        // Checked above, and nothing can fail in it.
+        for (shedder, config) in tuned {
+            _ = shedder.set_config(&config);
+        }
         state.made.join(made, &config);
+        state.budgets.retain(|name, _| config.retries.contains_key(name));
         state.queues.retain(|name, _| config.queues.contains_key(name));
         state.shedders.retain(|name, _| config.shedders.contains_key(name));
         state.gates.retain(|name, _| config.gates.contains_key(name));
@@ -170,6 +185,29 @@ impl Policy {
     /// How many reloads succeeded.
     pub fn generation(&self) -> u64 {
         self.state().generation
+    }
+
+    /// How many reloads changed nothing, for what was wrong with them.
+    pub fn failed(&self) -> u64 {
+        self.state().failed
+    }
+
+    pub(crate) fn members(&self) -> BTreeMap<String, Member> {
+        self.state().made.limits.clone()
+    }
+
+    pub(crate) fn shedders_made(&self) -> BTreeMap<String, Arc<LoadShedder>> {
+        self.state().shedders.clone()
+    }
+
+    pub(crate) fn gates_made(&self) -> BTreeMap<String, Arc<Gate>> {
+        self.state().gates.clone()
+    }
+
+    /// The policy that is in force in its arena, which the last process that made or reloaded one has put there; `None`
+    /// in the scope of the process. All that the arena has follows it, whatever this one's file says.
+    pub fn in_force(&self) -> Option<PolicyInForce> {
+        self.arena.as_ref()?.policy()
     }
 
     /// What the file says.
@@ -231,6 +269,33 @@ impl Policy {
         found("breakers", name, &self.state().made.breakers)
     }
 
+    /// How calls of a breaker's dependency are made again, as the file's `retry` says: the policy, and the budget that
+    /// all who ask share.
+    ///
+    /// Errors: there is no such breaker, or it has no `retry`; in a named scope another object has the budget's name.
+    pub fn retry(&self, name: &str) -> Result<(RetryPolicy, Option<Arc<RetryBudget>>), ConfigError> {
+        let state = &mut *self.state();
+        let config = state.config.clone();
+        let Some(own) = config.retries.get(name) else {
+            found("breakers", name, &state.made.breakers)?;
+            return Err(conflict(format!("the breaker {name:?} has no retry in the policy")));
+        };
+        let policy = RetryPolicy::new(own.config)?;
+        let Some(budget) = own.budget else { return Ok((policy, None)) };
+        if let Some(made) = state.budgets.get(name) {
+            return Ok((policy, Some(made.clone())));
+        }
+        let made = Arc::new(match &self.arena {
+            Some(arena) => {
+                let on_conflict = on_conflict(arena, &config);
+                RetryBudget::in_arena(arena, &budget_name(name), budget, on_conflict).map_err(of_arena)?
+            }
+            None => RetryBudget::with_clock(budget, self.clock.clone())?,
+        });
+        state.budgets.insert(name.to_owned(), made.clone());
+        Ok((policy, Some(made)))
+    }
+
     /// A queue of `T`: who asks first says of what it is.
     ///
     /// Errors: there is none of this name, or it is of another type.
@@ -263,7 +328,7 @@ impl Policy {
         let own = shedders.get(name).ok_or_else(|| none("shedders", name, shedders.keys()))?;
         let mut config = own.config.clone();
         for signal in &own.signals {
-            let plain = Signal::new(signal.kind).range(signal.start, signal.full);
+            let plain = signal.signal();
             config.signals.push(match &signal.of {
                 None => plain,
                 Some(Watched::Concurrency(of)) => {
@@ -280,7 +345,9 @@ impl Policy {
             });
         }
         let shedder = match &self.arena {
-            Some(arena) => LoadShedder::in_arena(arena, name, config, OnConflict::Apply).map_err(of_arena)?,
+            Some(arena) => {
+                LoadShedder::in_arena(arena, name, config, on_conflict(arena, &state.config)).map_err(of_arena)?
+            }
             None => LoadShedder::with_clock(config, self.clock.clone())?,
         };
         Ok(state.shedders.entry(name.to_owned()).or_insert(Arc::new(shedder)).clone())
@@ -330,6 +397,18 @@ impl Policy {
 }
 
 impl State {
+    /// Shedders that are made, with the settings that another file gives them.
+    fn tuned(&self, after: &PolicyConfig) -> Result<Vec<(Arc<LoadShedder>, ShedderConfig)>, PolicyError> {
+        let of = |(name, shedder): (&String, &Arc<LoadShedder>)| {
+            let own = after.shedders.get(name)?;
+            let signals = own.signals.iter().map(SignalPolicy::signal).collect();
+            let config = ShedderConfig { signals, ..own.config.clone() };
+            let wrong = |error: ConfigError| problem(after, &joined("shedders", name), &error.message_in(&POLICY));
+            Some(shedder.check_config(&config).map_err(wrong).map(|()| (shedder.clone(), config)))
+        };
+        self.shedders.iter().filter_map(of).collect()
+    }
+
     fn view(&self, name: &str) -> Result<Arc<dyn QueueView>, ConfigError> {
         self.queues.get(name).map(|queue| queue.view.clone()).ok_or_else(|| {
             conflict(format!(
@@ -360,14 +439,14 @@ impl Made {
         let wrong = |path: String, error: ArenaError| unmade(config, &path, &error);
         for (name, limit) in config.limits.iter().filter(|(name, _)| !before.limits.contains_key(*name)) {
             let member = self::limit(arena, clock, name, limit);
-            self.limits.insert(name.clone(), member.map_err(|error| wrong(format!("limits.{name}"), error))?);
+            self.limits.insert(name.clone(), member.map_err(|error| wrong(joined("limits", name), error))?);
         }
         for (name, own) in config.concurrency.iter().filter(|(name, _)| !before.concurrency.contains_key(*name)) {
             let limiter = match arena {
                 Some(arena) => ConcurrencyLimiter::in_arena(arena, name, *own, OnConflict::Apply),
                 None => ConcurrencyLimiter::with_config(*own, clock.clone()).map_err(ArenaError::from),
             };
-            let limiter = limiter.map_err(|error| wrong(format!("concurrency.{name}"), error))?;
+            let limiter = limiter.map_err(|error| wrong(joined("concurrency", name), error))?;
             self.concurrency.insert(name.clone(), Arc::new(limiter));
         }
         for (name, own) in config.breakers.iter().filter(|(name, _)| !before.breakers.contains_key(*name)) {
@@ -378,7 +457,7 @@ impl Made {
                     breaker.map_err(ArenaError::from)
                 }
             };
-            let breaker = breaker.map_err(|error| wrong(format!("breakers.{name}"), error))?;
+            let breaker = breaker.map_err(|error| wrong(joined("breakers", name), error))?;
             self.breakers.insert(name.clone(), Arc::new(breaker));
         }
         Ok(())
@@ -394,10 +473,15 @@ impl Made {
         config
     }
 
-    /// Changes what both have, or nothing.
-    fn change(&self, before: &PolicyConfig, after: &PolicyConfig) -> Result<(), PolicyError> {
+    /// Changes what both have, or nothing; `last` when all are changed.
+    fn change(
+        &self,
+        before: &PolicyConfig,
+        after: &PolicyConfig,
+        last: impl FnOnce() -> Result<(), PolicyError>,
+    ) -> Result<(), PolicyError> {
         let mut undo: Vec<Box<dyn FnOnce() + '_>> = Vec::new();
-        let changed = self.change_each(before, after, &mut undo);
+        let changed = self.change_each(before, after, &mut undo).and_then(|()| last());
         if changed.is_err() {
             undo.into_iter().rev().for_each(|undo| undo());
         }
@@ -416,7 +500,7 @@ impl Made {
             if let [Some(old), Some(new)] = quotas
                 && old != new
             {
-                set_quota(member, new).map_err(|error| wrong(format!("limits.{name}"), error))?;
+                set_quota(member, new).map_err(|error| wrong(joined("limits", name), error))?;
                 undo.push(Box::new(move || drop(set_quota(member, old))));
             }
         }
@@ -427,15 +511,22 @@ impl Made {
                 && is_fixed
                 && old != new
             {
-                limiter.set_limit(new).map_err(|error| wrong(format!("concurrency.{name}"), error))?;
+                limiter.set_limit(new).map_err(|error| wrong(joined("concurrency", name), error))?;
                 undo.push(Box::new(move || drop(limiter.set_limit(old))));
+            }
+            let partitions = [before, after].map(|config| config.concurrency.get(name).map(|own| own.partitions));
+            if let [Some(old), Some(new)] = partitions
+                && old != new
+            {
+                limiter.set_shares(new.shares()).map_err(|error| wrong(joined("concurrency", name), error))?;
+                undo.push(Box::new(move || drop(limiter.set_shares(old.shares()))));
             }
         }
         for (name, breaker) in &self.breakers {
             if let (Some(old), Some(new)) = (before.breakers.get(name), after.breakers.get(name))
                 && old != new
             {
-                breaker.set_config(new).map_err(|error| wrong(format!("breakers.{name}"), error))?;
+                breaker.set_config(new).map_err(|error| wrong(joined("breakers", name), error))?;
                 undo.push(Box::new(move || drop(breaker.set_config(old))));
             }
         }
@@ -488,7 +579,20 @@ fn unmade(config: &PolicyConfig, path: &str, error: &ArenaError) -> PolicyError 
     }
 }
 
-fn problem(config: &PolicyConfig, path: &str, message: &str) -> PolicyError {
+/// What is made late must not undo what another process has reloaded since.
+pub(super) fn on_conflict(arena: &Arena, config: &PolicyConfig) -> OnConflict {
+    match arena.policy() {
+        Some(in_force) if in_force.hash != config.hash_number() => OnConflict::Keep,
+        _ => OnConflict::Apply,
+    }
+}
+
+pub(super) fn put(arena: &Arena, config: &PolicyConfig) -> Result<(), PolicyError> {
+    let put = arena.put_policy(config.hash_number());
+    put.map(drop).map_err(|error| problem(config, "scope", error.message()))
+}
+
+pub(super) fn problem(config: &PolicyConfig, path: &str, message: &str) -> PolicyError {
     let (line, column) = config.places.get(path).copied().unwrap_or_default();
     let problem = Problem { line, column, path: path.to_owned(), message: message.to_owned(), hint: None };
     PolicyError::new(vec![problem], 0)

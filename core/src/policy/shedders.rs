@@ -22,12 +22,21 @@ pub struct ShedderPolicy {
 pub struct SignalPolicy {
     /// What it measures.
     pub kind: SignalKind,
+    /// That of its kind; a gauge has one of its own, by which it is told.
+    pub name: String,
     /// The pressure begins here; seconds of what is a time.
     pub start: f64,
     /// And is full here.
     pub full: f64,
     /// Of what; nothing of the whole process.
     pub of: Option<Watched>,
+}
+
+impl SignalPolicy {
+    /// Without what reads it.
+    pub(super) fn signal(&self) -> Signal {
+        Signal::new(self.kind).named(&self.name).range(self.start, self.full)
+    }
 }
 
 /// What a signal watches, by its name in the policy.
@@ -50,11 +59,6 @@ fn source(kind: SignalKind) -> Option<&'static str> {
 
 fn is_time(kind: SignalKind) -> bool {
     matches!(kind, SignalKind::QueueDelay | SignalKind::LoopLag)
-}
-
-/// What is told by a file: a gauge's numbers come from code.
-fn kinds() -> impl Iterator<Item = SignalKind> {
-    SignalKind::ALL.into_iter().filter(|kind| *kind != SignalKind::Gauge)
 }
 
 /// A load shedder as it was written, and what it is made from.
@@ -90,17 +94,37 @@ fn signals(section: &Section<'_, '_>) -> Vec<SignalPolicy> {
     };
     let mut signals = Vec::new();
     for (name, value) in table.items() {
-        let Some(kind) = kinds().find(|kind| kind.name() == name) else {
-            let known: Vec<_> = kinds().map(SignalKind::name).collect();
+        let Some(kind) = SignalKind::ALL.into_iter().find(|kind| kind.name() == name) else {
+            let known = SignalKind::ALL.map(SignalKind::name);
             let message = format!("there is no such signal; there are {}", known.join(", "));
             table.wrong_key(name, message, table.report.near(name, known));
             continue;
         };
-        signals.extend(signal(&table, kind, value));
+        match kind {
+            SignalKind::Gauge => signals.extend(gauges(&table)),
+            kind => signals.extend(signal(&table, kind, value)),
+        }
     }
     // In a named scope their order is the object's: that of the file says nothing.
-    signals.sort_by_key(|signal| signal.kind.name());
+    signals.sort_by(|one, other| (one.kind.name(), &one.name).cmp(&(other.kind.name(), &other.name)));
     signals
+}
+
+/// Numbers of one's own, which code gives.
+fn gauges(table: &Section<'_, '_>) -> Vec<SignalPolicy> {
+    let name = SignalKind::Gauge.name();
+    let Some(gauges) = table.table(name, "a table of gauges and their ranges, such as { backlog = [100, 1000] }")
+    else {
+        return Vec::new();
+    };
+    let gauge = |(name, _): (&str, _)| {
+        if SignalKind::ALL.iter().any(|kind| kind.name() == name) {
+            gauges.wrong_key(name, "is the name of a signal of tidegate's own; give the gauge another", None);
+        }
+        let (start, full) = range(&gauges, name, SignalKind::Gauge)?;
+        Some(SignalPolicy { kind: SignalKind::Gauge, name: name.to_owned(), start, full, of: None })
+    };
+    gauges.items().into_iter().filter_map(gauge).collect()
 }
 
 fn signal(table: &Section<'_, '_>, kind: SignalKind, value: &Spanned<DeValue<'_>>) -> Option<SignalPolicy> {
@@ -134,7 +158,7 @@ fn signal(table: &Section<'_, '_>, kind: SignalKind, value: &Spanned<DeValue<'_>
             return None;
         }
     };
-    Some(SignalPolicy { kind, start: range.0, full: range.1, of })
+    Some(SignalPolicy { kind, name: name.to_owned(), start: range.0, full: range.1, of })
 }
 
 fn range(table: &Section<'_, '_>, key: &str, kind: SignalKind) -> Option<(f64, f64)> {
@@ -171,6 +195,9 @@ fn range(table: &Section<'_, '_>, key: &str, kind: SignalKind) -> Option<(f64, f
 fn told(signal: &SignalPolicy) -> Value {
     let mut told = Settings::default();
     told.put("kind", signal.kind.name());
+    if signal.kind == SignalKind::Gauge {
+        told.put("name", signal.name.as_str());
+    }
     match &signal.of {
         Some(Watched::Queue(name)) => told.put("queue", name.as_str()),
         Some(Watched::Concurrency(name)) => told.put("concurrency", name.as_str()),
@@ -182,7 +209,7 @@ fn told(signal: &SignalPolicy) -> Value {
 }
 
 fn config(given: &Settings, signals: &[SignalPolicy]) -> ShedderConfig {
-    let own = ShedderConfig::new(signals.iter().map(|it| Signal::new(it.kind).range(it.start, it.full)).collect());
+    let own = ShedderConfig::new(signals.iter().map(SignalPolicy::signal).collect());
     ShedderConfig {
         rise: given.real("rise").unwrap_or(own.rise),
         fall: given.real("fall").unwrap_or(own.fall),
