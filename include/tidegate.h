@@ -4197,6 +4197,16 @@ tg_status tg_policy_toml(const tg_policy *policy, char *buffer, size_t size, siz
  */
 tg_status tg_policy_reload(const tg_policy *policy);
 
+/**
+ * Writes the figures of all objects of a policy, and of its reloads, in one of tg_metrics_format; in a named scope
+ * those of all objects of its arena, with the counts of all processes. Queues are told of by tg_metrics_add_queue().
+ * *length is that of the text, without its NUL.
+ *
+ * Ownership: buffer may be NULL when size is 0, to ask for the length, which the next scrape may exceed.
+ * Errors: TG_UNKNOWN_VALUE (format); TG_BUFFER (too few bytes; nothing is written but *length).
+ */
+tg_status tg_policy_metrics(const tg_policy *policy, int32_t format, char *buffer, size_t size, size_t *length);
+
 /** Frees a policy; NULL is fine. Objects that were asked for go on. */
 void tg_policy_free(tg_policy *policy);
 

@@ -91,6 +91,8 @@ fn everything() -> Metrics {
     let config = ClusterConfig::new(quota("2000/s"));
     let shared = ClusterLimit::in_arena(&arena, "shared", config, OnConflict::Keep).expect("a limit");
     metrics.add("shared", &shared).expect("a name");
+    assert!(metrics.add_policy("0123456789abcdef", 1, 0));
+    assert!(!metrics.add_policy("another", 9, 9), "one a page");
     metrics
 }
 

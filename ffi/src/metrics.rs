@@ -49,6 +49,15 @@ impl tg_metrics {
     }
 }
 
+pub(crate) fn format_of(format: i32) -> Result<MetricsFormat, Failure> {
+    let found = usize::try_from(format).ok().and_then(|place| MetricsFormat::ALL.get(place));
+    found.copied().ok_or_else(|| {
+        let message =
+            format!("format: {format} is none of tg_metrics_format, TG_METRICS_PROMETHEUS (0) to TG_METRICS_JSON (2)");
+        Failure::new(TG_UNKNOWN_VALUE, message)
+    })
+}
+
 /// Makes an empty page: one for each scrape.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_metrics_new(metrics: Out<*mut tg_metrics>) -> tg_status {
@@ -189,13 +198,7 @@ pub extern "C" fn tg_metrics_render(
 ) -> tg_status {
     guard_system(|| {
         let it = metrics.get("metrics")?;
-        let found = usize::try_from(format).ok().and_then(|place| MetricsFormat::ALL.get(place));
-        let found = *found.ok_or_else(|| {
-            let message = format!(
-                "format: {format} is none of tg_metrics_format, TG_METRICS_PROMETHEUS (0) to TG_METRICS_JSON (2)"
-            );
-            Failure::new(TG_UNKNOWN_VALUE, message)
-        })?;
+        let found = format_of(format)?;
         let page = it.page().render(found);
         buffer.fill_text(size, &length, &page)
     })

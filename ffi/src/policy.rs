@@ -9,6 +9,7 @@ use crate::concurrency::tg_concurrency;
 use crate::gate::tg_gate;
 use crate::handle::{Handle, In, Out};
 use crate::limiter::tg_limiter;
+use crate::metrics::format_of;
 use crate::panic::guard_system;
 use crate::queue::{Item, tg_queue};
 use crate::shedder::tg_shedder;
@@ -135,6 +136,26 @@ pub extern "C" fn tg_policy_reload(policy: In<tg_policy>) -> tg_status {
         policy.0.reload()?;
         policy.make_queues()?;
         Ok(TG_OK)
+    })
+}
+
+/// Writes the figures of all objects of a policy, and of its reloads, in one of tg_metrics_format; in a named scope
+/// those of all objects of its arena, with the counts of all processes. Queues are told of by tg_metrics_add_queue().
+/// *length is that of the text, without its NUL.
+///
+/// Ownership: buffer may be NULL when size is 0, to ask for the length, which the next scrape may exceed.
+/// Errors: TG_UNKNOWN_VALUE (format); TG_BUFFER (too few bytes; nothing is written but *length).
+#[unsafe(no_mangle)]
+pub extern "C" fn tg_policy_metrics(
+    policy: In<tg_policy>,
+    format: i32,
+    buffer: Out<c_char>,
+    size: usize,
+    length: Out<usize>,
+) -> tg_status {
+    guard_system(|| {
+        let format = format_of(format)?;
+        buffer.fill_text(size, &length, &policy.get("policy")?.0.metrics().render(format))
     })
 }
 

@@ -145,6 +145,15 @@ static void a_reload_changes_all_or_nothing(void) {
     CHECK_EQ(remove(path), 0);
     CHECK_EQ(tg_policy_reload(policy), TG_SYNTAX);
     CHECK_EQ(tg_policy_reload(NULL), TG_NULL);
+    static char page[1 << 16];
+    size_t length = 0;
+    CHECK_EQ(tg_policy_metrics(policy, TG_METRICS_PROMETHEUS, page, sizeof page, &length), TG_OK);
+    CHECK_EQ(length, strlen(page));
+    CHECK(strstr(page, "tidegate_policy_reloads_total{scope=\"process\",result=\"ok\"} 1\n"));
+    CHECK(strstr(page, "tidegate_policy_reloads_total{scope=\"process\",result=\"failed\"} 3\n"));
+    CHECK(strstr(page, "{scope=\"process\",kind=\"token_bucket\",name=\"all\",decision=\"admitted\"} 0\n"));
+    CHECK_EQ(tg_policy_metrics(policy, 7, page, sizeof page, &length), TG_UNKNOWN_VALUE);
+    CHECK_EQ(tg_policy_metrics(policy, TG_METRICS_PROMETHEUS, page, 10, &length), TG_BUFFER);
     tg_bucket_free(all);
     tg_policy_free(policy);
 }

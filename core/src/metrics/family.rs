@@ -91,5 +91,7 @@ families! {
     ClusterEpochs = "cluster_epochs", Counter, "Times that a cluster limit's store was another, or had forgotten.";
     ClusterSyncs = "cluster_syncs", Counter, "Questions of a cluster limit to its store: asked, error, late.";
     ClusterRoundTrip = "cluster_round_trip_seconds", Gauge, "How long the store's latest answer took.";
+    PolicyInfo = "policy_info", Gauge, "1 for the hash of the policy in force: of this process, and of an arena.";
+    PolicyReloads = "policy_reloads", Counter, "Reloads of a policy: ok, or failed where nothing of it was applied.";
     Dropped = "dropped", Counter, "Accepted items that a queue dropped.";
 }

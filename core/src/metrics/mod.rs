@@ -5,6 +5,7 @@
 //!
 //! - `family.rs`: each family's name, type, labels and help, once for all languages.
 //! - `measure.rs`: what each kind of object says.
+//! - `policy.rs`: all that a policy has made.
 //! - `text.rs`: the formats.
 //!
 //! How many series there are is bounded by construction: labels are names that the program gives, states, priorities
@@ -15,6 +16,8 @@
 
 mod family;
 mod measure;
+#[cfg(feature = "policy")]
+mod policy;
 mod text;
 
 use crate::inspect::Object;
@@ -135,6 +138,8 @@ impl Default for Metrics {
 
 /// The scope of what lives in memory of its own.
 pub const PRIVATE: &str = "process";
+/// What a policy is called among what was read.
+const POLICY: &str = "policy";
 
 impl Metrics {
     /// An empty page.
@@ -167,6 +172,12 @@ impl Metrics {
     /// already are not read again.
     pub fn add_arena(&mut self, arena: &Arc<Arena>) {
         let scope = format!("{}:{}", if arena.path().is_some() { "host" } else { PRIVATE }, arena.name());
+        if let Some(in_force) = arena.policy()
+            && self.seen.insert((scope.clone(), POLICY, String::new()))
+        {
+            let hash = format!("{:016x}", in_force.hash);
+            self.put(Family::PolicyInfo, [("scope", scope.clone()), ("hash", hash)], 1);
+        }
         for name in arena.objects().into_iter().map(|info| info.name) {
             // Removed meanwhile, or damaged.
             let Some(Ok(object)) = arena.to_look(&name) else { continue };
@@ -182,6 +193,24 @@ impl Metrics {
                 Object::Cluster(object) => self.read(&scope, &name, object),
             };
         }
+    }
+
+    /// Tells of a policy's hash, and how many of its reloads in this process succeeded and failed: one policy a page.
+    /// Returns false, and tells nothing, where there is one.
+    pub fn add_policy(&mut self, hash: &str, reloaded: u64, failed: u64) -> bool {
+        let is_first = self.seen.insert((PRIVATE.to_owned(), POLICY, String::new()));
+        if is_first {
+            let scope = || ("scope", PRIVATE.to_owned());
+            self.put(Family::PolicyInfo, [scope(), ("hash", hash.to_owned())], 1);
+            for (result, count) in [("ok", reloaded), ("failed", failed)] {
+                self.put(Family::PolicyReloads, [scope(), ("result", result.to_owned())], count);
+            }
+        }
+        is_first
+    }
+
+    fn put(&mut self, family: Family, labels: [(&'static str, String); 2], value: u64) {
+        self.samples[family as usize].push(Sample { labels: labels.into(), value: Value::Whole(value) });
     }
 
     /// The page.
