@@ -1009,6 +1009,13 @@ export class ConcurrencyLimiter {
   run<R>(fn: () => R | PromiseLike<R>, options?: WaitOptions & PartitionOptions): Promise<R>;
   /** Changes the limit, at most to `maxLimit`; permits above a lower one stay until they are given back. */
   setLimit(limit: number): void;
+  /**
+   * Changes the shares of its partitions, for all who share it. Calls under way keep their places. RangeError for other
+   * names than it was made with.
+   */
+  setShares(shares: Record<string, number>): void;
+  /** The shares of its partitions that are in force. */
+  readonly shares: Record<string, number>;
   /** The limit in force. */
   readonly limit: number;
   /** Permits held now; those of a process that died count until a denial takes them back. */
@@ -1505,6 +1512,20 @@ export interface ShedderStats {
  */
 export class LoadShedder {
   constructor(options?: LoadShedderOptions);
+  /**
+   * Changes where the pressures of its signals begin and are full (milliseconds of what is a time), and how it answers
+   * them; what is left out stays as it is, null is the default. The threshold goes on from where it is. In a named
+   * scope for this process.
+   */
+  setConfig(changes: {
+    ranges?: Record<string, readonly [start: number, full: number]>;
+    rise?: number | null;
+    fall?: number | null;
+    minAdmit?: number | null;
+    criticalAt?: number | null;
+    criticalAfterMs?: number | null;
+    coolOffMs?: number | null;
+  }): void;
   /**
    * Whether a call may be served. `level` is its place within the class, from 0, the last to be shed, to 127: that of
    * its user (`levelOf`), so that his calls meet one fate. Where all are of one level they are shed by chance.
@@ -2142,10 +2163,46 @@ export class PolicyError extends TidegateError {
 
 export type PolicySection = 'limits' | 'concurrency' | 'queues' | 'shedders' | 'breakers' | 'gates';
 
+/** One thing that a reload has changed; as a text `limits.all.rate: "1/s" becomes "2/s"`. */
+export interface PolicyChange {
+  /** Of an object, or of one of its settings: `limits.client.rate`. */
+  readonly path: string;
+  /** What held before, as a file writes it; undefined: there was none. */
+  readonly before: string | undefined;
+  /** What holds now; undefined: nothing. */
+  readonly after: string | undefined;
+  toString(): string;
+}
+
+/** What a reload did. */
+export interface PolicyReloaded {
+  /** All of them in force. */
+  changes: PolicyChange[];
+  /** How many reloads of the policy succeeded. */
+  generation: number;
+}
+
+export interface PolicyReloadOptions {
+  /** Called with what each reload did; what it throws is a warning. */
+  onReload?: (done: PolicyReloaded) => unknown;
+}
+
+/** What reloads a policy by itself, until `cancel()`, or the end of its `using`. */
+export interface PolicyWatch {
+  cancel(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Of a breaker of the file what no file can have; of a shedder a function for each of its gauges, by name. */
+export interface PolicyFunctions
+  extends Pick<CircuitBreakerOptions, 'failureOn' | 'failureResult' | 'slow' | 'ignore' | 'unreached' | 'classifier'>,
+    Pick<RetryPolicyOptions, 'retryOn'> {}
+
 /**
  * The objects of a policy file: each is made once, when it is asked for first, and everybody who asks for it by its
  * name gets the same. All mistakes of a file are thrown at once, as a PolicyError; of a file with one nothing is made.
- * `TIDEGATE_SCOPE` wins over the file's scope. In a named scope the file's settings win over those in force.
+ * `TIDEGATE_SCOPE` wins over the file's scope. In a named scope the file's settings win over those in force, unless
+ * another process has put another policy in force since this one was read.
  */
 export class Policy {
   private constructor();
@@ -2159,6 +2216,45 @@ export class Policy {
   readonly hash: string;
   /** The same policy as TOML, with all its defaults filled in. */
   readonly text: string;
+  /** How many reloads of this policy succeeded. */
+  readonly generation: number;
+  /** How many reloads of this policy changed nothing, for what was wrong with them. */
+  readonly failedReloads: number;
+  /**
+   * The policy in force in the arena of its objects, which the last process that made or reloaded one has put there:
+   * all that the arena has follows it, whatever this one's file says. `undefined` in the scope of the process, and
+   * before the first object is made.
+   */
+  readonly inForce: { hash: string; generation: number } | undefined;
+  /**
+   * Reads its file again, or another text, and changes its objects to what it says now, all or nothing, in place, with
+   * their state: rates, bursts and queues of limits, tiers, keys; a fixed concurrency limit up to what it was made
+   * with; breakers as far as they have room; priorities of gates. What is added is made when it is asked for; who
+   * holds what is no longer there keeps it. Calls under way end under what they began with. In a named scope for all
+   * processes. A PolicyError says all that is wrong, and all that needs a new object: nothing is changed then.
+   */
+  reload(text?: string): PolicyReloaded;
+  /** `reload()` where the file is another than it was read last, by its time, number and size. */
+  reloadIfChanged(): PolicyReloaded | undefined;
+  /**
+   * Looks at the file each `intervalMs` (2 s; 10 ms to a day), by a timer that keeps no process alive, and reloads it
+   * when it is another. A file that is wrong is a warning, once, and changes nothing; so is a policy that another
+   * process has put in force.
+   */
+  watch(options?: PolicyReloadOptions & { intervalMs?: number }): PolicyWatch;
+  /** Reloads the file at a signal, by default `SIGHUP`. A file that is wrong is a warning, and changes nothing. */
+  reloadOn(signal?: string, options?: PolicyReloadOptions): PolicyWatch;
+  /**
+   * The figures of this moment of all that it has made, under the names of the file, and of its reloads; in a named
+   * scope of all that is in its arena, with the counts of all processes: see `Metrics`.
+   */
+  metrics(format?: 'prometheus' | 'openmetrics'): string;
+  /**
+   * Gives functions, which no file can have, to what is made under a name: of a breaker and of its retry, or of the
+   * gauges of a shedder. Before it is asked for. RangeError where there is no such object or function, or it is made
+   * already.
+   */
+  bind(name: string, functions: PolicyFunctions | Record<string, () => number>): void;
   /** The names of a section. */
   names(section: PolicySection): string[];
   /**
@@ -2174,6 +2270,8 @@ export class Policy {
   /** A load shedder. Its loop lag is measured by `shedder.watch()`. */
   shedder(name: string): LoadShedder;
   breaker(name: string): CircuitBreaker;
+  /** How calls of a breaker's dependency are made again, as its `retry` says; the budget is one for all who ask. */
+  retry(name: string): RetryPolicy;
   gate(name: string): Gate;
 }
 

@@ -23,10 +23,9 @@ const ASKING = ['key', 'priority', 'cost', 'deadline', 'dependencies', 'partitio
 const MOST_TOKENS = 0xffff_ffff;
 
 /** The limits of the gate, each with the key that it is asked with. */
-function limitsOf(gate, key) {
+function limitsOf(gate, key, written) {
   const members = Object.entries(gate.limits?.members ?? {});
   const keyed = members.filter(([, limit]) => limit instanceof RateLimiter).map(([name]) => name);
-  const { keys: written } = modeOf(gate);
   let keys = {};
   if (key !== undefined) {
     if (keyed.length === 0) throw check.valueError(`key: no limit of the gate '${gate.name}' is one per key`);
@@ -78,8 +77,9 @@ class GateEntrance {
   /** Of what is asked: functions of the exchange. */
   #asks;
   #isCostChecked;
-  #isDryRun;
-  #hasList;
+  #mode;
+  /** What the file of the gate's policy said when the asks were made. */
+  #told;
   #shedder;
 
   /**
@@ -91,16 +91,26 @@ class GateEntrance {
     this.#gate = gate;
     this.#presenter = presenter;
     this.#given = given;
-    const { key, priority = 'normal', cost = 1, deadline = true, dependencies = [], partition, user } = given;
-    this.#limits = limitsOf(gate, key);
-    if (user !== undefined) {
+    if (given.user !== undefined) {
       if (gate.shedder === undefined)
         throw check.valueError('user: it is whose level a shedder asks; give the gate one');
-      check.callable(user, 'user');
+      check.callable(given.user, 'user');
     }
+    this.#mode = modeOf(gate);
+    this.#read(this.#mode.told);
+    this.#shedder = gate.shedder;
+    this.#shedder?.watch();
+  }
+
+  /** @param told what the file of the gate's policy says, where nothing else was said */
+  #read(told) {
+    const gate = this.#gate;
+    const { key, priority, cost = 1, deadline = true, dependencies = [], partition, user } = this.#given;
+    this.#limits = limitsOf(gate, key, told.keys);
     const verified = (names) => (verifyDependencies(gate, names), names);
+    const worth = priority === undefined ? (told.priority ?? 'normal') : priority;
     this.#asks = [
-      perRequest(priority, 'priority', (value) => (priorityOf(value), value)),
+      perRequest(worth, 'priority', (value) => (priorityOf(value), value)),
       perRequest(cost, 'cost', fixedCost(this.#limits)),
       perRequest(dependencies, 'dependencies', verified),
       deadlineOf(deadline),
@@ -109,11 +119,7 @@ class GateEntrance {
       ...this.#limits.map((limit) => (exchange) => limit.ask(exchange)),
     ];
     this.#isCostChecked = typeof cost === 'function';
-    const { isDryRun, hasList } = modeOf(gate);
-    this.#isDryRun = isDryRun;
-    this.#hasList = hasList;
-    this.#shedder = gate.shedder;
-    this.#shedder?.watch();
+    this.#told = told;
   }
 
   /** The same gate, asked as a route says; what it does not say is as here. */
@@ -129,6 +135,8 @@ class GateEntrance {
    */
   enter(exchange) {
     if (exchange.isAdmittedBy(this.#gate)) return undefined;
+    const { told } = this.#mode;
+    if (told !== this.#told) this.#read(told);
     const asked = askEach(this.#asks, (ask) => ask(exchange));
     return asked.some(isPromise)
       ? Promise.all(asked).then((known) => this.#decide(exchange, known))
@@ -173,7 +181,7 @@ class GateEntrance {
     if (dependencies !== undefined && dependencies !== null) request.dependencies = dependencies;
     if (deadline !== undefined && deadline !== null)
       request[typeof deadline === 'number' ? 'deadlineMs' : 'deadline'] = deadline;
-    if (this.#hasList) request.address = exchange.address;
+    if (this.#mode.hasList) request.address = exchange.address;
     if (this.#shedder !== undefined) {
       const isNobody = user === undefined || user === null || user === '';
       request.level = this.#shedder.levelOf((isNobody ? exchange.clientKey : keyOf(user, 'user')) ?? '');
@@ -188,7 +196,7 @@ class GateEntrance {
    * @returns the whole seconds of Retry-After where one of them refused
    */
   #tell(exchange, { allowed, kind, deniedBy, limit, retryAfterMs }, charges, before) {
-    if (limit === 0 || this.#isDryRun) return undefined;
+    if (limit === 0 || this.#mode.isDryRun) return undefined;
     const denied = [];
     for (const charge of charges) {
       const { source, keyed, name } = charge.limit;

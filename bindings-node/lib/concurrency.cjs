@@ -244,6 +244,19 @@ class ConcurrencyLimiter {
     return this.stats().inUse;
   }
 
+  setShares(shares) {
+    select(this, 'setShares');
+    const texts = sharesOf(shares);
+    concurrency.setShares(undefined, texts);
+    handOn(this);
+  }
+
+  get shares() {
+    select(this, 'shares');
+    const lines = concurrency.shares().split('\n').filter(Boolean);
+    return Object.fromEntries(lines.map((line) => [line.slice(line.indexOf(' ') + 1), Number.parseFloat(line)]));
+  }
+
   setLimit(limit) {
     select(this, 'setLimit');
     numbers[0] = number(FIELDS.limit, limit);

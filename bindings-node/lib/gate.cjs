@@ -57,6 +57,8 @@ const HAS_ADDRESS = 2 ** 31;
 const [FIELD, LINE] = ['\u001f', '\u001e'];
 const LEVEL_BITS = 8;
 const NOTHING = Object.freeze({});
+/** What the file of a gate's policy says to those who stand before it: keys by limit, priorities by route. */
+const UNTOLD = Object.freeze({ keys: NOTHING, priority: undefined });
 const NO_NEEDS = Object.freeze([]);
 /** The dependencies of the call that is read: a bit each, in two words. */
 const needs = { low: 0, high: 0 };
@@ -130,7 +132,7 @@ let nameOf;
 let keep;
 let register;
 let modeOf;
-let keyedBy;
+let tell;
 let verifyDependencies;
 
 class Gate {
@@ -186,8 +188,8 @@ class Gate {
       watchOver(self.#age);
     };
     modeOf = (self) => self.#mode;
-    keyedBy = (self, keys) => {
-      self.#mode.keys = keys;
+    tell = (self, told) => {
+      self.#mode.told = told;
     };
     verifyDependencies = (self, names) => self.#readNeeds(names);
   }
@@ -242,7 +244,7 @@ class Gate {
     this.#shedder = shedder?.part;
     this.#parts = { concurrency: concurrency?.part, shedder: shedder?.part, queue: queue?.part };
     this.#dependencies = Object.fromEntries(dependencies);
-    this.#mode = { isDryRun: given.dryRun === true, hasList: list !== undefined, keys: NOTHING };
+    this.#mode = { isDryRun: given.dryRun === true, hasList: list !== undefined, told: UNTOLD };
     dependencies.forEach(([dependency], at) => {
       this.#places.set(dependency, at);
     });
@@ -538,7 +540,7 @@ module.exports = {
   /** `{ isDryRun, hasList, keys }`: by the names of limits, what a policy file says that they count by. */
   modeOf: (gate) => modeOf(gate),
   /** What such a file says. */
-  keyedBy: (gate, keys) => keyedBy(gate, keys),
+  tell: (gate, told) => tell(gate, told),
   /** Throws for what is no array of names of the gate's dependencies. */
   verifyDependencies: (gate, names) => void verifyDependencies(gate, names),
   /** The error of the part that refused. */

@@ -1,7 +1,7 @@
 'use strict';
 // Figures for Prometheus and its kin: what objects count, as a scrape reads it.
 
-const { addon, words } = require('./native.cjs');
+const { addon, words, numbers } = require('./native.cjs');
 const { tell } = require('./answer.cjs');
 const check = require('./check.cjs');
 const { kindOf, names } = require('./measured.cjs');
@@ -21,7 +21,7 @@ class Metrics {
   #arena;
 
   static {
-    pageOf = (self, method, format) => {
+    pageOf = (self, method, format, more) => {
       if (self === null || typeof self !== 'object' || !(#objects in self)) throw check.detached('Metrics', method);
       native.begin();
       for (const { kind, object, name, scope } of self.#objects.values()) {
@@ -32,6 +32,7 @@ class Metrics {
         words[0] = self.#arena;
         native.arena();
       }
+      more?.();
       return native.render(undefined, format);
     };
   }
@@ -95,6 +96,17 @@ class Metrics {
   }
 }
 
+/** The page of a policy: what it has made, by name, all that is in its scope, and its reloads. */
+function policyPage(format, scope, objects, { hash, generation, failed }) {
+  const metrics = new Metrics({ scope });
+  for (const [name, object] of objects) metrics.add(object, { name });
+  return pageOf(metrics, 'render', check.text(format, 'format'), () => {
+    numbers[0] = generation;
+    numbers[1] = failed;
+    native.policy(undefined, hash);
+  });
+}
+
 /** Name, type and help of every family. */
 function families() {
   const lines = native.families().split('\n');
@@ -128,4 +140,4 @@ class Collection {
   }
 }
 
-module.exports = { Collection, Metrics, families };
+module.exports = { Collection, Metrics, families, policyPage };

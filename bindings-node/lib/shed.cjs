@@ -17,6 +17,8 @@ const { shown } = require('./show.cjs');
 const { shedder: native } = addon;
 
 const FIELDS = Object.values(SETTINGS.shedder);
+/** Those that change while it is in use; in the core's order they come first. */
+const TUNED = FIELDS.slice(0, 6);
 const OPTIONS = ['signals', ...FIELDS.map(({ name }) => name), 'levelKey', 'enabled', 'dryRun', 'clock', ...PLACE];
 /** In the order of the core's numbers. */
 const PRIORITIES = ['critical', 'high', 'normal', 'sheddable'];
@@ -163,6 +165,32 @@ class LoadShedder {
     this.#id = create(native.create, this, given, text, levelKey).id;
     this.#name = given.name;
     this.#clock = given.clock;
+  }
+
+  setConfig(changes) {
+    const given = check.options(changes, 'setConfig', ['ranges', ...TUNED.map(({ name }) => name)]);
+    select(this, 'setConfig');
+    const { ranges = {} } = given;
+    if (ranges === null || typeof ranges !== 'object') {
+      throw check.typeError(`ranges must be an object of signals and ranges, got ${check.show(ranges)}`);
+    }
+    const text = Object.entries(ranges).map(([name, range]) => {
+      const signal = this.#signals.find((it) => it.name === name);
+      if (signal === undefined) {
+        const names = quoted(this.#signals.map((it) => it.name));
+        throw check.valueError(`ranges: ${check.show(name)} is none of this shedder's signals: ${names}`);
+      }
+      if (!Array.isArray(range) || range.length !== 2 || !range.every((it) => typeof it === 'number')) {
+        throw check.typeError(`ranges: that of ${check.show(name)} must be two numbers, got ${check.show(range)}`);
+      }
+      return [signal.told, ...range.map((it) => String(it / signal.scale))].join('\n');
+    });
+    TUNED.forEach((field, index) => {
+      const value = given[field.name];
+      numbers[index] = value === undefined ? NaN : number(field, value ?? undefined);
+    });
+    words[0] = this.#id;
+    native.setConfig(undefined, text.join('\n'));
   }
 
   admit(priority = 'normal', level = 0) {

@@ -357,6 +357,20 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         let limit = limiters.with(io, |handle| handle.limiter.limit())?;
         refused(call, io, Refusal::of_concurrency(limit).named(name.as_deref()))
     })?
+    // Its partitions with their new shares.
+    .operation("setShares", |limiters, io, call| {
+        let [shares] = call.lists(1)?;
+        let shares = shares.iter().map(|text| {
+            let (share, name) = text.split_once(' ').unwrap_or_default();
+            (name, share.parse().unwrap_or(f64::NAN))
+        });
+        limiters.with(io, |handle| handle.limiter.set_shares(shares))??;
+        Ok(Reply::Nothing)
+    })?
+    .operation("shares", |limiters, io, call| {
+        let shares = limiters.with(io, |handle| handle.limiter.shares())?;
+        call.string(&shares.iter().map(|(name, share)| format!("{share} {name}")).collect::<Vec<_>>().join("\n"))
+    })?
     .operation("setLimit", |limiters, io, _| {
         let limit = whole(io, 0, SETTINGS.field("limit"))? as u32;
         limiters.with(io, |handle| handle.limiter.set_limit(limit))??;

@@ -15,7 +15,7 @@ pub(crate) type Page = Rc<RefCell<Metrics>>;
 /// Exports the operations: `open` an arena (id out), `begin` a page, read an `arena` into it, `render` it; and what the
 /// formats and families are.
 pub(crate) fn export(kind: &Kind<Opened>, page: &Page) -> napi::Result<()> {
-    let (begun, read, rendered) = (Rc::clone(page), Rc::clone(page), Rc::clone(page));
+    let (begun, read, rendered, told) = (Rc::clone(page), Rc::clone(page), Rc::clone(page), Rc::clone(page));
     kind.operation("open", |arenas, io, call| {
         let opened = scope::open(io, call)?;
         // Word 1: whether the scope has an arena.
@@ -35,6 +35,12 @@ pub(crate) fn export(kind: &Kind<Opened>, page: &Page) -> napi::Result<()> {
     })?
     .operation("arena", move |arenas, io, _| {
         arenas.with(io, |opened| read.borrow_mut().add_arena(opened.arena()))?;
+        Ok(Reply::Nothing)
+    })?
+    // Numbers: reloads that succeeded and that failed; texts: the hash.
+    .operation("policy", move |_, io, call| {
+        let hash = call.text()?.unwrap_or_default();
+        told.borrow_mut().add_policy(&hash, io.get(0) as u64, io.get(1) as u64);
         Ok(Reply::Nothing)
     })?
     // Texts: the format.

@@ -135,6 +135,32 @@ pub(crate) fn export(kind: &Kind<Arc<LoadShedder>>, clocks: Rc<Table<Entry>>) ->
         io.set(lag.map_or([0.0; 2], |lag| [ms(lag.p99_ns), ms(lag.max_ns)]));
         Ok(Reply::Nothing)
     })?
+    // Numbers as for `create`, NaN for what stays; a name, start and full of each range that changes, a line each.
+    .operation("setConfig", |shedders, io, call| {
+        let ranges = call.text()?.unwrap_or_default();
+        let ranges: Vec<_> = ranges.split('\n').collect();
+        shedders.with(io, |shedder| {
+            let mut own = shedder.config_in_force();
+            for [name, start, full] in ranges.as_chunks::<3>().0 {
+                // JavaScript has found it.
+                if let Some(signal) = own.signals.iter_mut().find(|signal| signal.name() == *name) {
+                    let number = |text: &str| text.parse().unwrap_or(f64::NAN);
+                    *signal = signal.clone().range(number(start), number(full));
+                }
+            }
+            let reals = [&mut own.rise, &mut own.fall, &mut own.min_admit, &mut own.critical_at];
+            for (at, into) in reals.into_iter().enumerate() {
+                *into = io.option(at).unwrap_or(*into);
+            }
+            for (at, into) in [(4, &mut own.critical_after), (5, &mut own.cool_off)] {
+                if io.option(at).is_some() {
+                    *into = span(io, at, &SETTINGS.fields[at])?;
+                }
+            }
+            shedder.set_config(&own)
+        })??;
+        Ok(Reply::Nothing)
+    })?
     .operation("stats", |shedders, io, _| {
         let stats = shedders.with(io, |shedder| shedder.stats())?;
         let [critical, high, normal, sheddable] = stats.shed.map(|count| count as f64);

@@ -92,7 +92,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::metrics::{ArenaView, metrics_content_type, metrics_families, metrics_name, metrics_page};
     #[pymodule_export]
-    use crate::policy::{policy_load, policy_parse};
+    use crate::policy::{File, policy_load, policy_parse};
     #[pymodule_export]
     use crate::queue::{BoundedQueue, QueueStats};
     #[pymodule_export]

@@ -99,11 +99,13 @@ pub(crate) fn metrics_name(object: &Bound<'_, PyAny>) -> PyResult<(&'static str,
 
 /// The text of a scrape.
 #[pyfunction]
+#[pyo3(signature = (format, arena, objects, policy = None))]
 pub(crate) fn metrics_page(
     py: Python<'_>,
     format: &str,
     arena: Option<&Bound<'_, ArenaView>>,
     objects: Vec<(String, Bound<'_, PyAny>)>,
+    policy: Option<(String, u64, u64)>,
 ) -> PyResult<String> {
     struct Read<'a>(&'a mut Metrics, &'a str);
     impl Visit for Read<'_> {
@@ -124,6 +126,9 @@ pub(crate) fn metrics_page(
     let mut metrics = Metrics::new();
     for (name, object) in &objects {
         visit(object, Read(&mut metrics, name))?.map_err(|error| from_core(py, &error))?;
+    }
+    if let Some((hash, reloaded, failed)) = policy {
+        metrics.add_policy(&hash, reloaded, failed);
     }
     if let Some(arena) = arena {
         metrics.add_arena(&arena.get().0);

@@ -8,7 +8,7 @@ use crate::limit::quota::mode;
 use crate::python::{self, Function};
 use crate::scope::{Asked, Place};
 use crate::stats::stats;
-use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyType};
 use std::sync::Arc;
@@ -203,6 +203,52 @@ enabled=None, dry_run=False)")]
             |clock| tidegate::LoadShedder::with_clock(own, clock),
         )?;
         Ok(Self { core: Arc::new(core), clock, place })
+    }
+
+    /// Changes where the pressures of its signals begin and are full, and how it answers them; what is left out stays
+    /// as it is, None is the default. The threshold goes on from where it is. In a named scope for this process.
+    ///
+    /// Args:
+    ///     ranges: `{"cpu": (0.7, 0.9)}`, by the names of signals; seconds of what is a time.
+    ///     changes: rise, fall, min_admit, critical_at, critical_after, cool_off, as for the class.
+    #[pyo3(signature = (ranges = None, **changes))]
+    fn set_config(
+        &self,
+        py: Python<'_>,
+        ranges: Option<std::collections::HashMap<String, (f64, f64)>>,
+        changes: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let mut own = self.core.config_in_force();
+        for (name, (start, full)) in ranges.unwrap_or_default() {
+            let Some(signal) = own.signals.iter_mut().find(|signal| signal.name() == name) else {
+                let names: Vec<_> = own.signals.iter().map(|it| format!("{:?}", it.name())).collect();
+                let message = format!("ranges: {name:?} is none of this shedder's signals: {}", names.join(", "));
+                return Err(config(py, message));
+            };
+            *signal = signal.clone().range(start, full);
+        }
+        let usual = ShedderConfig::new(Vec::new());
+        for (name, given) in changes.into_iter().flatten() {
+            let name = name.extract::<String>()?;
+            let field = || SETTINGS.field(&name);
+            let given = Some(&given).filter(|given| !given.is_none());
+            let number = |usual: f64| given.map_or(Ok(usual), |given| real(field(), given));
+            let time = |usual: Duration| given.map_or(Ok(usual), |given| span_of(field(), given));
+            match name.as_str() {
+                "rise" => own.rise = number(usual.rise)?,
+                "fall" => own.fall = number(usual.fall)?,
+                "min_admit" => own.min_admit = number(usual.min_admit)?,
+                "critical_at" => own.critical_at = number(usual.critical_at)?,
+                "critical_after" => own.critical_after = time(usual.critical_after)?,
+                "cool_off" => own.cool_off = time(usual.cool_off)?,
+                _ => {
+                    let known = "ranges, rise, fall, min_admit, critical_at, critical_after, cool_off";
+                    let message = format!("set_config() got an unexpected keyword argument {name:?}; it takes {known}");
+                    return Err(PyTypeError::new_err(message));
+                }
+            }
+        }
+        self.core.set_config(&own).map_err(|error| from_core(py, &error))
     }
 
     /// Whether a call may be served. `level` is its place within the class, from 0, the last to be shed, to 127: that

@@ -209,6 +209,12 @@ def test_a_gate_before_django() -> None:
     assert done.stdout.strip() == "{'left': 95} {'left': 94}", done.stderr
 
 
+def test_reloading(capsys: pytest.CaptureFixture[str]) -> None:
+    module = sample("reloading")
+    assert capsys.readouterr().out == '1 limits.all.rate: "100/s" becomes "200/s"\n'
+    assert module.policy.generation == 1 and module.everyone.count == 200
+
+
 def test_one_policy(capsys: pytest.CaptureFixture[str]) -> None:
     module = sample("one_policy")
     assert capsys.readouterr().out == "8 39 breakers.payment.cooldwon cooldown\n"

@@ -23,6 +23,8 @@ import {
   type Job,
   Resilience,
   RetryBudget,
+  Policy,
+  type PolicyWatch,
   RetryPolicy,
   type SetDecision,
   type Tier,
@@ -275,3 +277,18 @@ same<typeof sender, JobWorker<{ to: string }, number>>(true);
 pacing.attach(jobs);
 // @ts-expect-error
 new Pacing({ limit: 3 });
+
+const policy = Policy.parse('version = 1');
+const watch = policy.watch({ intervalMs: 5, onReload: ({ changes, generation }) => [String(changes[0]), generation] });
+same<typeof watch, PolicyWatch>(true);
+policy.reloadOn('SIGHUP', { onReload: async () => undefined });
+policy.bind('payment', { failureResult: (result: unknown) => result === 1, retryOn: (error: unknown) => error === 5 });
+policy.bind('main', { backlog: () => 5 });
+same<typeof policy.inForce, { hash: string; generation: number } | undefined>(true);
+same<ReturnType<typeof policy.retry>, RetryPolicy>(true);
+policy.concurrency('database').setShares({ live: 0.5 });
+policy.shedder('main').setConfig({ ranges: { cpu: [0.5, 0.9] }, rise: null });
+// @ts-expect-error
+policy.watch({ interval: 5 });
+// @ts-expect-error
+policy.shedder('main').setConfig({ intervalMs: 5 });

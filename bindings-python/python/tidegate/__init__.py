@@ -58,6 +58,7 @@ from ._events import EventStream, Subscription
 from ._fallback import Alternative, Fallback, FallbackStats, Outcome, QueuedCall
 from ._jobs import ProcessorStats
 from ._policy import Policy
+from ._reload import Reloaded
 from ._processor import Processor
 from ._resilience import Resilience
 from ._retry import RetryPolicy
@@ -137,6 +138,7 @@ __all__ = [
     "RateLimitedError",
     "RateLimiter",
     "RegistryStats",
+    "Reloaded",
     "Reservation",
     "Resilience",
     "RetryBudget",

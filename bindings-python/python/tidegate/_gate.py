@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from ._deadline import Deadline
@@ -23,10 +23,29 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from ._tidegate import Admission, Gate, _GateOutcome
+    from ._tidegate import Admission, Gate, _GateOutcome, _Priority
 
-# What the limits of a policy's gate count by, as its file writes it, by their names.
-WRITTEN_KEYS: WeakKeyDictionary[Gate, Mapping[str, str]] = WeakKeyDictionary()
+
+class Told(NamedTuple):
+    """What the file of a policy says of a gate for those who stand before it."""
+
+    #: What its limits count by, by their names.
+    keys: Mapping[str, str]
+    #: What calls are worth by route; None: the file does not say.
+    priority: Mapping[str, _Priority] | None
+
+
+class Written:
+    """What a policy says of a gate now: a reload puts another in its place, so who has read it can tell."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, told: Told) -> None:
+        self.told = told
+
+
+# Of the gates of policies.
+WRITTEN: WeakKeyDictionary[Gate, Written] = WeakKeyDictionary()
 
 _ERRORS: dict[str, type[Any]] = {
     "access": AccessDeniedError,

@@ -11,7 +11,7 @@ from . import _notices
 from ._classify import answer_of, is_answered
 from ._deadline import Deadline, check_name
 from ._functions import flag, function, optional
-from ._gate import WRITTEN_KEYS, outcome_of
+from ._gate import WRITTEN, outcome_of
 from ._guard import Cost, Keys, OnRefused, Refusal, check_burst, cost_of, key_of, keys_option
 from ._limit import check_cost
 from ._partition import PartitionOf, partition_of, partition_option
@@ -48,7 +48,7 @@ class GateOptions(TypedDict, total=False):
 
     key: Keys | None
     cost: CostOf
-    priority: Priority
+    priority: Priority | None
     user: UserOf | None
     dependencies: Dependencies
     partition: PartitionsOf | None
@@ -84,13 +84,16 @@ class Gated:
         "_partition",
         "_keys",
         "_lists",
+        "_own",
         "_policies",
         "_priority",
         "_problems",
         "_shedder",
         "_tells",
+        "_told",
         "_told_by",
         "_user",
+        "_written",
         "clock",
         "gate",
         "on_refused",
@@ -102,7 +105,7 @@ class Gated:
         *,
         key: Keys | None = None,
         cost: CostOf = 1,
-        priority: Priority = "normal",
+        priority: Priority | None = None,
         user: UserOf | None = None,
         dependencies: Dependencies = (),
         partition: PartitionsOf | None = None,
@@ -126,15 +129,14 @@ class Gated:
         self._lists, self._shedder = gate.access is not None, gate.shedder
         # By which a leaky bucket's delay is waited for.
         self.clock = None if gate.limits is None else gate.limits.clock
-        if key is None and gate in WRITTEN_KEYS:
-            key = {name: written(text, client) for name, text in WRITTEN_KEYS[gate].items()} or None
-        self._keys = None if limits is None else keys_option(key, limits, client)
-        _notices.forwarded(self._keys or ())
+        # What is None here is as the file of the gate's policy says.
+        self._own = key, priority
+        self._written = WRITTEN.get(gate)
+        self._read()
         members = () if limits is None else tuple(limits.limits.items())
         self._cost = _costs(cost, [member for _, member in members] if gate._refuses else ())
         # A cost that a function gives is checked with each request.
         self._burst = members if callable(cost) and gate._refuses else ()
-        self._priority = priority_option(priority)
         if user is not None and gate.shedder is None:
             raise ConfigError("user: it is whose level a shedder asks; give the gate one")
         self._user = optional("user", user)
@@ -149,9 +151,25 @@ class Gated:
         self.on_refused = optional("on_refused", on_refused, "the ASGI scope and a Refusal", 2)
         self._problems: dict[tuple[str, str], Problem] = {}
 
+    def _read(self) -> None:
+        """Keys and priorities, as they were given, else as the file says now."""
+        told = None if self._written is None else self._written.told
+        (key, priority), limits, client = self._own, self.gate.limits, self._client
+        if told is not None:
+            if key is None:
+                key = {name: written(text, client) for name, text in told.keys.items()} or None
+            priority = told.priority if priority is None else priority
+        self._keys = None if limits is None else keys_option(key, limits, client)
+        _notices.forwarded(self._keys or ())
+        self._priority = priority_option("normal" if priority is None else priority)
+        # Last: whoever finds it finds the others.
+        self._told = told
+
     async def admit(self, scope: Scope, root: str = "") -> tuple[Admission, Refused | HeaderList]:
         """The gate's answer, and what the client is told: of a refusal all, else the fields of the limits."""
         gate = self.gate
+        if self._written is not None and self._written.told is not self._told:
+            self._read()
         keys = {name: await key_of(one, scope, self._client) for name, one in self._keys or ()}
         cost = self._cost
         if isinstance(cost, ByRoute):

@@ -223,7 +223,7 @@ class TidegateMiddleware:
         key: Keys | None = None,
         cost: CostOf = 1,
         shedder: LoadShedder | None = None,
-        priority: Priority = "normal",
+        priority: Priority | None = None,
         user: UserOf | None = None,
         queue: Overload | None = None,
         concurrency: ConcurrencyLimiter | None = None,
@@ -332,7 +332,7 @@ class TidegateMiddleware:
         self._skip = skip
         self._client = client
         self._shedder = shedder
-        self._priority = priority_option(priority)
+        self._priority = priority_option("normal" if priority is None else priority)
         self._user = optional("user", user)
         self._concurrency = concurrency
         self._partition = partition_option(partition, concurrency) if gate is None else None

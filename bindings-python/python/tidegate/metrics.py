@@ -66,6 +66,13 @@ class Family(TypedDict):
     samples: list[Sample]
 
 
+def page(
+    format: str, scope: str, objects: list[tuple[str, Any]], policy: tuple[str, int, int] | None = None
+) -> str:
+    """The page of a policy: of these objects by their names, and of all that is in its scope."""
+    return metrics_page(format, ArenaView.of(scope), objects, policy)
+
+
 class Metrics:
     """What objects count, as a scrape reads it: an ASGI application for ``/metrics``, and ``render()`` for a route.
 

@@ -323,6 +323,20 @@ enabled=None, dry_run=False)")]
         self.core.set_limit(whole("limit", limit)?).map_err(|error| from_core(limit.py(), &error))
     }
 
+    /// Changes the shares of its partitions, `{"live": 0.8, "batch": 0.2}`, for all who share it. Calls under way keep
+    /// their places. ConfigError for other names than it was made with.
+    fn set_shares(&self, shares: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = shares.py();
+        let given = shares_of(py, Some(shares), None)?;
+        self.core.set_shares(given.shares()).map_err(|error| from_core(py, &error))
+    }
+
+    /// The shares of its partitions that are in force.
+    #[getter]
+    fn shares(&self) -> std::collections::HashMap<String, f64> {
+        self.core.shares().into_iter().collect()
+    }
+
     /// What holds an adaptive limit where it is, and what partitions have, a line for each thing; empty of a fixed one
     /// without partitions.
     fn explain(&self) -> Vec<String> {

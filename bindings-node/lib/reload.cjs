@@ -1,0 +1,161 @@
+'use strict';
+// Reload of policies: what changed, when, and who is told.
+
+const { statSync } = require('node:fs');
+const { isDeepStrictEqual } = require('node:util');
+const check = require('./check.cjs');
+const { PolicyError } = require('./errors.cjs');
+
+const [INTERVAL, SHORTEST, LONGEST] = [2_000, 10, 86_400_000];
+
+/** The error that the core tells: a message, and the problems as JSON. */
+function errorOf([message, problems], cause) {
+  const told = JSON.parse(problems).map(({ hint, ...problem }) => ({ ...problem, hint: hint ?? undefined }));
+  const error = new PolicyError(message, told);
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}
+
+/** One thing that a reload has changed. */
+class Change {
+  constructor({ path, before, after }) {
+    this.path = path;
+    this.before = before ?? undefined;
+    this.after = after ?? undefined;
+  }
+
+  static of(given) {
+    return new Change(given);
+  }
+
+  toString() {
+    const { path, before, after } = this;
+    if (before === undefined) return after ? `${path}: becomes ${after}` : `${path}: is added`;
+    if (after === undefined) return `${path}: is no longer ${before || 'there'}`;
+    return `${path}: ${before} becomes ${after}`;
+  }
+}
+
+/** What two files both have, and say otherwise, of what is changed in place. */
+function changed(before, after) {
+  return ['limits', 'concurrency', 'shedders', 'breakers'].flatMap((section) =>
+    Object.entries(before[section] ?? {})
+      .filter(([name]) => Object.hasOwn(after[section] ?? {}, name))
+      .filter(([name, old]) => !isDeepStrictEqual(old, after[section][name]))
+      .map(([name]) => [section, name]),
+  );
+}
+
+const warn = (message) => process.emitWarning(message, 'TidegateWarning');
+
+/** When a policy is read again, and what was said of it. */
+class Reloading {
+  /** Reloads that changed nothing, for what was wrong. */
+  failed = 0;
+  #path;
+  #seen;
+  /** The last mistake, and the last policy of another process. */
+  #said = {};
+
+  constructor(path) {
+    this.#path = path;
+    this.look();
+  }
+
+  #file() {
+    if (this.#path === undefined) return undefined;
+    try {
+      const { mtimeNs, ino, size } = statSync(this.#path, { bigint: true });
+      return `${mtimeNs} ${ino} ${size}`;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What the file is now. */
+  look() {
+    this.#seen = this.#file();
+  }
+
+  /** Whether it is another than when it was read last. */
+  isChanged() {
+    return this.#file() !== this.#seen;
+  }
+
+  /** Reloads where there is a reason, and tells of what came of it, each thing once. Throws nothing. */
+  #once(policy, isAsked, onReload) {
+    let done;
+    try {
+      done = isAsked ? policy.reload() : policy.reloadIfChanged();
+    } catch (error) {
+      const { message } = error;
+      this.#say('wrong', message, `the policy stays as it is, nothing of the file was applied:\n${message}`);
+      return;
+    }
+    if (done !== undefined) this.#said.wrong = undefined;
+    const found = policy.inForce;
+    if (found !== undefined && found.hash !== policy.hash) {
+      this.#say(
+        'other',
+        found.hash,
+        `another process has put the policy ${found.hash} in force in ${policy.scope}, number ${found.generation} ` +
+          `there; here ${policy.hash} was read: all that is shared follows the other, until this file says the same ` +
+          'or is reloaded',
+      );
+    } else this.#said.other = undefined;
+    if (done === undefined || onReload === undefined) return;
+    try {
+      Promise.resolve(onReload(done)).catch((error) => this.#complain(error));
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  #complain(error) {
+    warn(`onReload of a policy failed; the policy is in force all the same: ${error?.message ?? check.show(error)}`);
+  }
+
+  #say(about, what, message) {
+    if (this.#said[about] === what) return;
+    this.#said[about] = what;
+    warn(message);
+  }
+
+  #listener(where, options, known) {
+    const given = check.options(options, where, known);
+    if (this.#path === undefined) throw check.valueError(`${where}: the policy was made of no file`);
+    if (given.onReload !== undefined) check.callable(given.onReload, 'onReload');
+    return given;
+  }
+
+  watch(policy, options = {}) {
+    const { intervalMs = INTERVAL, onReload } = this.#listener('watch', options, ['intervalMs', 'onReload']);
+    const allowed = `a number of milliseconds from ${SHORTEST} to ${LONGEST}`;
+    if (typeof intervalMs !== 'number') {
+      throw check.typeError(`intervalMs must be ${allowed}, got ${check.show(intervalMs)}`);
+    }
+    if (!(intervalMs >= SHORTEST && intervalMs <= LONGEST)) {
+      throw check.rangeError(`intervalMs must be ${allowed}, got ${intervalMs}`);
+    }
+    // Who holds a gate alone has the policy watched all the same; the process ends without it.
+    const timer = setInterval(() => this.#once(policy, false, onReload), intervalMs).unref();
+    return watchOf(() => clearInterval(timer));
+  }
+
+  reloadOn(policy, signal, options) {
+    const { onReload } = this.#listener('reloadOn', options, ['onReload']);
+    check.text(signal, 'signal');
+    const listener = () => this.#once(policy, true, onReload);
+    process.on(signal, listener);
+    return watchOf(() => process.off(signal, listener));
+  }
+}
+
+/** What reloads a policy by itself, until `cancel()`. */
+function watchOf(cancel) {
+  const watch = { cancel };
+  if (Symbol.dispose !== undefined) watch[Symbol.dispose] = cancel;
+  return watch;
+}
+
+module.exports = { Change, Reloading, changed, errorOf };
