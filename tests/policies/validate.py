@@ -11,11 +11,9 @@ from pathlib import Path
 import jsonschema
 
 HERE = Path(__file__).parent
-# What a schema cannot tell: names of other objects, what contradicts itself, the environment, the ranges of times.
-BEYOND = {
-    "conflicts", "dangling", "environment", "name_twice", "partitions", "scope_name", "shedder_cpu_alone",
-    "tier_too_fast",
-}  # fmt: skip
+# Broken in what a schema cannot tell, or ours does not: names of other objects, what contradicts itself, the
+# environment, the ranges of times, the spelling of rates and keys.
+BEYOND = set((HERE / "beyond_the_schema.txt").read_text().split())
 
 
 def main() -> int:
@@ -39,6 +37,9 @@ def main() -> int:
         if path.parent.name == "broken" and not errors and path.stem not in BEYOND:
             bad += 1
             print(f"{path}: the schema takes it", file=sys.stderr)
+        if path.parent.name == "broken" and errors and path.stem in BEYOND:
+            bad += 1
+            print(f"{path}: the schema tells it; strike it from beyond_the_schema.txt", file=sys.stderr)
     for case in json.loads((HERE / "settings.json").read_text()):
         try:
             policy = tomllib.loads(case["text"])
