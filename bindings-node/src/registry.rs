@@ -8,7 +8,7 @@ use crate::raw::{Call, Kind, Reply};
 use crate::scope;
 use crate::settings::whole;
 use crate::table::Table;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct Registry {
     /// By the address of a core's handle the place of the object that was made of it. One that is still there and has
     /// that handle is the one; places are used again.
     known: RefCell<HashMap<usize, u32>>,
+    /// With so many the dead among them are looked for.
+    tidy_at: Cell<usize>,
     /// What the next object is made of.
     next: RefCell<Option<Arc<CircuitBreaker>>>,
     /// `countOverdue`, of this object's own breakers.
@@ -46,6 +48,7 @@ impl Registry {
         Self {
             core,
             known: RefCell::default(),
+            tidy_at: Cell::default(),
             next: RefCell::default(),
             watched: RefCell::new(watched),
             listed: RefCell::default(),
@@ -97,8 +100,11 @@ impl Registry {
 
     fn keep(&self, breakers: &Table<Handle>, breaker: &Arc<CircuitBreaker>, place: u32) {
         let mut known = self.known.borrow_mut();
-        if known.len() > 2 * self.core.config().max_breakers as usize {
+        if known.len() >= self.tidy_at.get() {
             known.retain(|address, place| breakers.at(*place, |handle| handle.address() == *address).unwrap_or(false));
+            // Not before there are twice as many: what the garbage collector has not come to yet is no more than looked
+            // at once for each that is added.
+            self.tidy_at.set(2 * known.len().max(self.core.config().max_breakers as usize));
         }
         known.insert(Arc::as_ptr(breaker) as usize, place);
     }

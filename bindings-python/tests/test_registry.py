@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import mmap
+import pathlib
+import sys
 import threading
 import weakref
 from functools import partial
@@ -77,6 +80,28 @@ def test_one_object_of_a_breaker_while_anybody_has_it() -> None:
         registry.get(f"key{number}").acquire().success()
     gc.collect()
     assert len(registry) == 2 and registry.stats().evicted == 1_999
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc/self/statm")
+def test_it_is_as_it_was_after_a_flood_of_keys() -> None:
+    registry = BreakerRegistry(64, consecutive_failures=1)
+    fail(registry.get("dependency"))
+
+    def flood(keys: range) -> int:
+        for number in keys:
+            registry.get(f"key{number}").acquire().success()
+        gc.collect()
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    before = flood(range(3_000))
+    assert flood(range(3_000, 30_000)) < before + 16 * 2**20
+    # Each costs the same, however many there are.
+    held = [registry.get(f"held{number}") for number in range(10_000)]
+    assert all(breaker.name == f"held{number}" for number, breaker in enumerate(held))
+    dependency = registry.peek("dependency")
+    assert dependency is not None and dependency.state == "open" and dependency.try_acquire() is None
+    stats = registry.stats()
+    assert (stats.breakers, stats.evicted, stats.overflowed) == (64, 39_937, 0)
 
 
 def test_one_object_for_all_threads() -> None:

@@ -80,6 +80,29 @@ describe('BreakerRegistry', () => {
     held.forEach((one, i) => assert.equal(one.name, `held${i}`));
   });
 
+  // Each key costs the same, however many objects the garbage collector has not come to yet.
+  it('is as it was after a flood of keys', { timeout: 60_000 }, async () => {
+    const registry = new BreakerRegistry({ maxBreakers: 64, consecutiveFailures: 1 });
+    fail(registry.get('dependency'));
+    const flood = async (from, to) => {
+      for (let i = from; i < to; i++) {
+        registry.get(`key${i}`).acquire().success();
+        if (i % 1_000 === 0) await setImmediate();
+      }
+      for (let i = 0; i < 3; i++) {
+        globalThis.gc();
+        await setImmediate();
+      }
+      return process.memoryUsage().rss;
+    };
+    const before = await flood(0, 20_000);
+    const grown = (await flood(20_000, 100_000)) - before;
+    assert.ok(grown < 64 * 2 ** 20, `${grown} bytes more`);
+    assert.equal(registry.peek('dependency').state, 'open');
+    assert.throws(() => registry.get('dependency').acquire(), CircuitOpenError);
+    assert.deepEqual(registry.stats(), { breakers: 64, maxBreakers: 64, evicted: 99_937, overflowed: 0 });
+  });
+
   it('gives newcomers without room one breaker', () => {
     const registry = new BreakerRegistry({ maxBreakers: 1, consecutiveFailures: 1 });
     fail(registry.get('a'));

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate::breaker::overdue::Overdue;
 use tidegate::breaker::registry as core;
@@ -61,12 +62,16 @@ pub(crate) struct BreakerRegistry {
 /// The objects that Python has of the core's handles, by their address: an object that is alive holds its handle, so
 /// what stands for an address and is alive is of it.
 #[derive(Debug, Default)]
-struct Known(Mutex<HashMap<usize, Py<PyWeakrefReference>>>);
+struct Known {
+    objects: Mutex<HashMap<usize, Py<PyWeakrefReference>>>,
+    /// With so many the dead among them are looked for.
+    tidy_at: AtomicUsize,
+}
 
 impl Known {
     /// Nothing of Python's runs under the lock: it might come back here.
     fn lock(&self) -> MutexGuard<'_, HashMap<usize, Py<PyWeakrefReference>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self, py: Python<'_>, address: usize) -> Option<Py<PyWeakrefReference>> {
@@ -83,10 +88,12 @@ impl Known {
         is_as_seen
     }
 
-    /// Forgets the dead, once they may be half of all.
-    fn tidy(&self, py: Python<'_>, most: usize) {
+    /// Forgets the dead, once there are `least` and twice as many as were alive the last time: each object is looked at
+    /// no more than once for each that is added.
+    fn tidy(&self, py: Python<'_>, least: usize) {
         let known = self.lock();
-        if known.len() < 2 * most {
+        // Relaxed, both: whoever is late looks once more.
+        if known.len() < least.max(self.tidy_at.load(Ordering::Relaxed)) {
             return;
         }
         let all: Vec<_> = known.iter().map(|(address, weak)| (*address, weak.clone_ref(py))).collect();
@@ -100,6 +107,7 @@ impl Known {
                 drop(before);
             }
         }
+        self.tidy_at.store(2 * self.lock().len(), Ordering::Relaxed);
     }
 }
 
@@ -132,7 +140,7 @@ impl BreakerRegistry {
             if let Some(found) = seen.as_ref().and_then(|weak| weak.bind(py).upgrade()) {
                 return Ok(found.cast_into::<CircuitBreaker>()?);
             }
-            self.known.tidy(py, self.core.config().max_breakers as usize + 64);
+            self.known.tidy(py, 2 * (self.core.config().max_breakers as usize + 64));
             let clock = self.clock.as_ref().map(|clock| clock.clone_ref(py));
             let (classifier, place) = (self.classifier.clone_ref(py), self.place.clone());
             let (core, listeners, overdue) = (breaker.clone(), Listeners::default(), Overdue::default());
