@@ -1993,10 +1993,12 @@ export interface MetricFamily {
 export class Metrics {
   /**
    * @param options.scope a named scope whose objects are all told of, with the counts of all their processes, so that
-   *   any worker's page is the whole host's; default: what TIDEGATE_SCOPE says, else none
+   *   any worker's page is the whole host's; default: that of the policy, else what TIDEGATE_SCOPE says, else none
+   * @param options.policy of which all that is made is told of, as it is at each scrape, under the names of its file,
+   *   and its reloads
    * @throws ArenaError when the scope cannot be used
    */
-  constructor(options?: { scope?: string | HostScope | ProcessScope });
+  constructor(options?: { scope?: string | HostScope | ProcessScope; policy?: Policy });
   /**
    * Tells of `object` from now on, which is kept. One that lives in the scope is told of once.
    *

@@ -13,33 +13,57 @@ const { metrics: native } = addon;
 /** What it can be called by: a breaker's own name, the name in a scope. */
 const ownName = (object) => placeOf(object)?.name ?? (typeof object.name === 'string' ? object.name : undefined);
 
+const keyOf = (kind, place, name) => JSON.stringify([kind.Class.name, place?.scope, name]);
+
+/** By policy: `counted()` gives what it has made, with names, `told(tell)` what is said of its reloads. */
+const policies = new WeakMap();
+
+function figuresOf(policy) {
+  const found = policies.get(policy);
+  if (found === undefined) throw check.typeError(`policy must be a Policy, got ${check.show(policy)}`);
+  return found;
+}
+
 let pageOf;
 
 class Metrics {
   /** By class, scope and name. */
   #objects = new Map();
   #arena;
+  /** What a policy tells of itself. */
+  #policy;
 
   static {
-    pageOf = (self, method, format, more) => {
+    pageOf = (self, method, format) => {
       if (self === null || typeof self !== 'object' || !(#objects in self)) throw check.detached('Metrics', method);
       native.begin();
-      for (const { kind, object, name, scope } of self.#objects.values()) {
+      const objects = new Map(self.#objects);
+      for (const [name, object] of self.#policy?.counted() ?? []) {
+        const [kind, place] = [kindOf(object), placeOf(object)];
+        const key = keyOf(kind, place, place?.name ?? name);
+        objects.set(key, { kind, object, name: place?.name ?? name, scope: place?.scope });
+      }
+      for (const { kind, object, name, scope } of objects.values()) {
         kind.select(object);
         kind.read(undefined, name, scope);
       }
+      self.#policy?.told((hash, reloaded, failed) => {
+        numbers[0] = reloaded;
+        numbers[1] = failed;
+        native.policy(undefined, hash);
+      });
       if (self.#arena !== undefined) {
         words[0] = self.#arena;
         native.arena();
       }
-      more?.();
       return native.render(undefined, format);
     };
   }
 
   constructor(options = {}) {
-    const { scope } = check.options(options, 'new Metrics', ['scope']);
-    this.#arena = open(native.open, this, scope);
+    const { scope, policy } = check.options(options, 'new Metrics', ['scope', 'policy']);
+    if (policy !== undefined) this.#policy = figuresOf(policy);
+    this.#arena = open(native.open, this, scope ?? policy?.scope);
     this.handler = this.handler.bind(this);
   }
 
@@ -57,7 +81,7 @@ class Metrics {
     const name = place?.name ?? given ?? ownName(object);
     const type = kind.Class.name;
     if (name === undefined) throw check.valueError(`name: this ${type} has none for its label; give it one`);
-    const key = JSON.stringify([type, place?.scope, name]);
+    const key = keyOf(kind, place, name);
     const known = this.#objects.get(key);
     // What lives in a named scope is one object, however many opened it.
     if (known !== undefined && known.object !== object && place === undefined) {
@@ -96,17 +120,6 @@ class Metrics {
   }
 }
 
-/** The page of a policy: what it has made, by name, all that is in its scope, and its reloads. */
-function policyPage(format, scope, objects, { hash, generation, failed }) {
-  const metrics = new Metrics({ scope });
-  for (const [name, object] of objects) metrics.add(object, { name });
-  return pageOf(metrics, 'render', check.text(format, 'format'), () => {
-    numbers[0] = generation;
-    numbers[1] = failed;
-    native.policy(undefined, hash);
-  });
-}
-
 /** Name, type and help of every family. */
 function families() {
   const lines = native.families().split('\n');
@@ -140,4 +153,4 @@ class Collection {
   }
 }
 
-module.exports = { Collection, Metrics, families, policyPage };
+module.exports = { Collection, Metrics, families, policies };

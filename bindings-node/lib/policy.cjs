@@ -10,7 +10,7 @@ const { ConcurrencyLimiter } = require('./concurrency.cjs');
 const { Gate, tell } = require('./gate.cjs');
 const { RateLimiter } = require('./limiter.cjs');
 const { BoundedQueue } = require('./queue.cjs');
-const { policyPage } = require('./metrics.cjs');
+const { Metrics, policies } = require('./metrics.cjs');
 const { Change, Reloading, changed, errorOf } = require('./reload.cjs');
 const { RetryBudget, RetryPolicy } = require('./retry.cjs');
 const { LoadShedder } = require('./shed.cjs');
@@ -22,6 +22,8 @@ const READ = Symbol('read');
 
 /** What a breaker of the file may be given by `bind`, beside `retryOn` of its retry. */
 const OF_BREAKER = ['failureOn', 'failureResult', 'slow', 'ignore', 'unreached', 'classifier'];
+/** What is made for a breaker beside it. */
+const OF_BREAKERS = ['retries', 'budgets'];
 const NESTED = ['block', 'retry', 'budget'];
 
 const isTime = (kind) => kind === 'queue_delay' || kind === 'loop_lag';
@@ -91,6 +93,10 @@ class Policy {
     this.#settings = JSON.parse(settings);
     this.#clock = clock;
     this.#reloading = reloading;
+    policies.set(this, {
+      counted: () => this.#counted(),
+      told: (tell) => tell(this.hash, this.generation, this.failedReloads),
+    });
   }
 
   static load(path, options = {}) {
@@ -155,10 +161,16 @@ class Policy {
   }
 
   metrics(format = 'prometheus') {
-    const made = [...this.#made].filter(([place]) => !place.startsWith('retries.'));
-    const { scope, hash, generation } = this;
-    const named = made.map(([place, object]) => [this.#placeOf(place)[1], object]);
-    return policyPage(format, scope, named, { hash, generation, failed: this.failedReloads });
+    return new Metrics({ policy: this }).render(format);
+  }
+
+  /** What is made and counts, by its name. A retry policy counts nothing, its budget does. */
+  #counted() {
+    const counted = [...this.#made].filter(([place]) => !place.startsWith('retries.'));
+    return counted.map(([place, object]) => {
+      const [, name] = this.#placeOf(place);
+      return [place.startsWith('budgets.') ? `${name}:retries` : name, object];
+    });
   }
 
   bind(name, functions) {
@@ -246,6 +258,7 @@ class Policy {
       const { budget, ...options } = retry;
       if (budget !== undefined) {
         options.budget = new RetryBudget({ ...budget, ...this.#placed(`${name}:retries`) });
+        this.#made.set(`budgets.${name}`, options.budget);
       }
       const { retryOn } = this.#bound.get(name) ?? {};
       return new RetryPolicy({ ...options, ...(retryOn && { retryOn }), ...this.#timed() });
@@ -334,7 +347,7 @@ class Policy {
   #placeOf(place) {
     const dot = place.indexOf('.');
     const section = place.slice(0, dot);
-    return [section === 'retries' ? 'breakers' : section, place.slice(dot + 1)];
+    return [OF_BREAKERS.includes(section) ? 'breakers' : section, place.slice(dot + 1)];
   }
 
   #get(section, name, make) {

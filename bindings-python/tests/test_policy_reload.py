@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from tidegate import CircuitBreaker, ConfigError, ManualClock, Policy, PolicyError, RateLimiter, Reloaded, TokenBucket
+from tidegate.metrics import Metrics
 
 TABLE = json.loads((Path(__file__).resolve().parents[2] / "tests" / "policies" / "reloads.json").read_text())
 CASES = [pytest.param(case, id=case["name"]) for case in TABLE["cases"]]
@@ -574,6 +575,7 @@ def test_its_figures_are_those_of_all_that_it_made(monkeypatch: pytest.MonkeyPat
     for line in (
         'tidegate_decisions_total{scope="process",kind="token_bucket",name="everyone",decision="admitted"} 1',
         'tidegate_queue_depth{scope="process",queue="orders"} 0',
+        'tidegate_retry_deposits_total{scope="process",name="payment:retries"} 0',
         'tidegate_breaker_state{scope="process",name="payment",state="closed"} 1',
         f'tidegate_policy_info{{scope="process",hash="{policy.hash}"}} 1',
         'tidegate_policy_reloads_total{scope="process",result="ok"} 1',
@@ -583,6 +585,21 @@ def test_its_figures_are_those_of_all_that_it_made(monkeypatch: pytest.MonkeyPat
     assert policy.metrics("openmetrics").endswith("# EOF\n")
     with pytest.raises(ConfigError, match="format"):
         policy.metrics("text")  # type: ignore[arg-type]
+    # As they are at each scrape, beside what is added.
+    metrics, own = Metrics(policy=policy), TokenBucket("1/s")
+    metrics.add(own, name="own")
+    before = metrics.render()
+    policy.reload(TABLE["before"] + "[limits.late]\nrate = '1/s'\n")
+    assert 'name="late"' not in before and policy.limit("late") is not None
+    lines = metrics.render().splitlines()
+    for line in (
+        'tidegate_decisions_total{scope="process",kind="token_bucket",name="late",decision="admitted"} 0',
+        'tidegate_decisions_total{scope="process",kind="token_bucket",name="own",decision="admitted"} 0',
+        'tidegate_policy_reloads_total{scope="process",result="ok"} 2',
+    ):
+        assert line in lines
+    with pytest.raises(TypeError, match="policy: expected a Policy, got str"):
+        Metrics(policy="orders.toml")  # type: ignore[arg-type]
     # Of an arena whoever made them.
     monkeypatch.setenv("TIDEGATE_DIR", os.fspath(tmp_path))
     text = f'scope = "host:m{uuid.uuid4().hex[:8]}"\n' + TEXT % (10, 30)

@@ -21,6 +21,7 @@ import {
   LimitSet,
   LoadShedder,
   Metrics,
+  Policy,
   RateLimiter,
   RetryBudget,
   TokenBucket,
@@ -40,7 +41,7 @@ function everything() {
   queue.tryPush(1);
   const gate = new Gate('orders');
   assert.deepEqual([gate.admit().finish(), gate.admit({ deadlineMs: 0 }).allowed], [true, false]);
-  return new Metrics()
+  return new Metrics({ policy: Policy.parse('version = 1') })
     .add(gate)
     .add(bucket, { name: 'everyone' })
     .add(new RateLimiter({ rate: '1/hour' }), { name: 'client' })

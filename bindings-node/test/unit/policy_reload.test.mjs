@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { ManualClock, Policy, PolicyError } from 'tidegate';
+import { ManualClock, Metrics, Policy, PolicyError, TokenBucket } from 'tidegate';
 import { admit } from 'tidegate/express';
 
 const TABLE = JSON.parse(
@@ -333,6 +333,7 @@ describe('figures', () => {
     for (const line of [
       'tidegate_decisions_total{scope="process",kind="token_bucket",name="everyone",decision="admitted"} 1',
       'tidegate_queue_depth{scope="process",queue="orders"} 0',
+      'tidegate_retry_deposits_total{scope="process",name="payment:retries"} 0',
       'tidegate_breaker_state{scope="process",name="payment",state="closed"} 1',
       `tidegate_policy_info{scope="process",hash="${policy.hash}"} 1`,
       'tidegate_policy_reloads_total{scope="process",result="ok"} 1',
@@ -342,6 +343,21 @@ describe('figures', () => {
     }
     assert.ok(policy.metrics('openmetrics').endsWith('# EOF\n'));
     assert.throws(() => policy.metrics('text'), /format/);
+    // As they are at each scrape, beside what is added.
+    const metrics = new Metrics({ policy });
+    metrics.add(new TokenBucket({ rate: '1/s' }), { name: 'own' });
+    const before = metrics.render();
+    policy.reload(`${TABLE.before}[limits.late]\nrate = '1/s'\n`);
+    assert.ok(!before.includes('name="late"') && policy.limit('late') !== undefined);
+    const now = metrics.render().split('\n');
+    for (const line of [
+      'tidegate_decisions_total{scope="process",kind="token_bucket",name="late",decision="admitted"} 0',
+      'tidegate_decisions_total{scope="process",kind="token_bucket",name="own",decision="admitted"} 0',
+      'tidegate_policy_reloads_total{scope="process",result="ok"} 2',
+    ]) {
+      assert.ok(now.includes(line), line);
+    }
+    assert.throws(() => new Metrics({ policy: 'orders.toml' }), { name: 'TypeError' });
     // Of an arena whoever made them.
     const shared = `scope = "process:figures-${process.pid}"\n${text(10)}`;
     const [one, other] = [Policy.parse(shared), Policy.parse(shared)];

@@ -189,12 +189,18 @@ class Policy:
         """The figures of this moment of all that it has made, under the names of the file, and of its reloads; in a
         named scope of all that is in its arena, with the counts of all processes: see ``tidegate.metrics``.
         """
-        from .metrics import page
+        from .metrics import Metrics
 
+        return Metrics(policy=self).render(format)
+
+    def _counted(self) -> list[tuple[str, Any]]:
+        """What is made and counts, by its name."""
         with self._lock:
             made = list(self._made.items())
+        # A retry policy counts nothing, its budget does.
+        budgets = [(f"{name}:retries", it._budget) for (section, name), it in made if section == "retries"]
         own = [(name, it) for (section, name), it in made if section != "retries"]
-        return page(format, self.scope, own, (self.hash, self.generation, self.failed_reloads))
+        return own + [(name, budget) for name, budget in budgets if budget is not None]
 
     def bind(self, name: str, **functions: Any) -> None:
         """Gives functions, which no file can have, to what is made under a name. Before it is asked for.

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ._answer import Receive, Scope, Send, tell
 from ._tidegate import (
@@ -32,6 +32,9 @@ from ._tidegate import (
     metrics_page,
 )
 from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from ._policy import Policy
 
 __all__ = ["Family", "Metrics", "Sample"]
 
@@ -66,20 +69,15 @@ class Family(TypedDict):
     samples: list[Sample]
 
 
-def page(
-    format: str, scope: str, objects: list[tuple[str, Any]], policy: tuple[str, int, int] | None = None
-) -> str:
-    """The page of a policy: of these objects by their names, and of all that is in its scope."""
-    return metrics_page(format, ArenaView.of(scope), objects, policy)
-
-
 class Metrics:
     """What objects count, as a scrape reads it: an ASGI application for ``/metrics``, and ``render()`` for a route.
 
     Args:
         scope: a named scope whose objects are all told of, with the counts of all their processes, so that any
             worker's page is the whole host's: "host:NAME", "process:NAME", a HostScope or a ProcessScope; default:
-            what TIDEGATE_SCOPE says, else none.
+            that of the policy, else what TIDEGATE_SCOPE says, else none.
+        policy: a Policy of which all that is made is told of, as it is at each scrape, under the names of its file, and
+            its reloads.
 
     Labels are names of objects, states, priorities and reasons, never keys: there are as many series as there are
     names. An object that was added and lives in the scope is told of once.
@@ -90,9 +88,19 @@ class Metrics:
     May be used from any thread and any event loop.
     """
 
-    __slots__ = ("_arena", "_objects")
+    __slots__ = ("_arena", "_objects", "_policy")
 
-    def __init__(self, *, scope: str | HostScope | ProcessScope | None = None) -> None:
+    def __init__(
+        self, *, scope: str | HostScope | ProcessScope | None = None, policy: Policy | None = None
+    ) -> None:
+        if policy is not None:
+            # Not at the start of the program: a policy knows all classes.
+            from ._policy import Policy
+
+            if not isinstance(policy, Policy):
+                raise TypeError(f"policy: expected a Policy, got {type(policy).__name__}")
+            scope = policy.scope if scope is None else scope
+        self._policy = policy
         self._arena = ArenaView.of(scope)
         self._objects: dict[tuple[str, str, str], tuple[str, Counted]] = {}
 
@@ -128,7 +136,18 @@ class Metrics:
         Args:
             format: "prometheus" (its text, 0.0.4) or "openmetrics" (1.0).
         """
-        return metrics_page(format, self._arena, list(self._objects.values()))
+        return self._page(format)
+
+    def _page(self, format: str) -> str:
+        policy = self._policy
+        if policy is None:
+            return metrics_page(format, self._arena, list(self._objects.values()))
+        objects = dict(self._objects)
+        for name, it in policy._counted():
+            kind, scope, own = metrics_name(it)
+            objects[scope, kind, own or name] = (name, it)
+        told = policy.hash, policy.generation, policy.failed_reloads
+        return metrics_page(format, self._arena, list(objects.values()), told)
 
     def content_type(self, format: Literal["prometheus", "openmetrics"] = "prometheus") -> str:
         """The Content-Type of such a page."""
@@ -136,7 +155,7 @@ class Metrics:
 
     def families(self) -> list[Family]:
         """The values of this moment, for bindings to other libraries."""
-        families: list[Family] = json.loads(metrics_page("json", self._arena, list(self._objects.values())))
+        families: list[Family] = json.loads(self._page("json"))
         return families
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,7 +164,7 @@ class Metrics:
             return await tell(scope, receive, send, 405, "text/plain", b"", [(b"allow", b"GET, HEAD")])
         accept = b",".join(value for name, value in scope.get("headers", ()) if name == b"accept").decode("latin-1")
         format, content = metrics_content_type(None, accept)
-        body = metrics_page(format, self._arena, list(self._objects.values())).encode()
+        body = self._page(format).encode()
         await tell(scope, receive, send, 200, content, body)
 
     def __repr__(self) -> str:
