@@ -102,7 +102,7 @@ fn a_policy_that_asks_for_too_much_says_where() {
         ];
         whole.into_iter().all(|(path, setting, text)| {
             let config = PolicyConfig::parse(&format!("version = 1\n{text}\n")).expect("nothing is wrong with it");
-            let error = Policy::new(config, Clock::monotonic()).err().expect("no memory for it");
+            let error = Policy::new(config, Clock::monotonic()).expect_err("no memory for it");
             let problem = &error.problems()[0];
             let is_told = problem.message.starts_with(&format!("{setting}: no memory for "));
             if !is_told || problem.path != path || problem.line != 3 || !error.is_no_memory() {
