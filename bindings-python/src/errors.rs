@@ -33,10 +33,7 @@ where
 /// The exception of an error, with its traceback: before CPython 3.12 one that is raised is kept beside it.
 pub(crate) fn raised<'py>(py: Python<'py>, error: &PyErr) -> PyResult<Bound<'py, PyAny>> {
     let value = error.value(py).clone().into_any();
-    // Of others nobody asks where they come from.
-    if value.is_instance_of::<PyTypeError>() {
-        value.setattr(intern!(py, "__traceback__"), error.traceback(py))?;
-    }
+    value.setattr(intern!(py, "__traceback__"), error.traceback(py))?;
     Ok(value)
 }
 

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ._functions import makes
+from ._own_client import is_of_own_client
 from ._tidegate import Classifier, http_answer, max_retry_after_seconds
 
 __all__ = ["http"]
@@ -36,9 +37,19 @@ _ANSWERS = frozenset((module, "HTTPException") for module in ("starlette", "werk
 _CLOSES = frozenset({("starlette", "WebSocketException")})
 # Close codes of a WebSocket whose server has failed or has no room.
 _CLOSED_BY_SERVER = range(1011, 1015)
-# The client has gone, or sent what does not fit.
+# The client has gone, sent what does not fit, or asked for what there is not or it may not have.
 _CLIENTS = frozenset(
-    {("starlette", "ClientDisconnect"), ("starlette", "WebSocketDisconnect"), ("fastapi", "ValidationException")}
+    {
+        ("starlette", "ClientDisconnect"),
+        ("starlette", "WebSocketDisconnect"),
+        ("fastapi", "ValidationException"),
+        ("django", "BadRequest"),
+        ("django", "Http404"),
+        ("django", "MultiPartParserError"),
+        ("django", "PermissionDenied"),
+        ("django", "SuspiciousOperation"),
+        ("django", "UnreadablePostError"),
+    }
 )
 # The request broke the protocol before it was sent, by a header for instance: whoever can write one shall open nothing.
 _CALLERS_MISTAKE = frozenset(
@@ -110,15 +121,21 @@ def answer_of(subject: Any) -> tuple[int, Any] | None:
 
 def is_answered(error: BaseException) -> bool:
     """Whether what a server's code raised is an answer to its own client, or says that it has gone: an HTTPException
-    below 500 (of Starlette, werkzeug or aiohttp's server), a failed validation. It says nothing of what the code
-    depends on.
+    below 500 (of Starlette, werkzeug or aiohttp's server), what Django answers with a status below 500, a failed
+    validation, an error of the client's own connection. It says nothing of what the code depends on.
     """
     if is_one_of(error, _ANSWERS):
-        answer = answer_of(error)
-        return answer is not None and answer[0] < 500
+        status = status_raised(error)
+        return status is not None and status < 500
     if is_one_of(error, _CLOSES):
         return _attribute(error, "code") not in _CLOSED_BY_SERVER
-    return is_one_of(error, _CLIENTS)
+    return is_one_of(error, _CLIENTS) or is_of_own_client(error)
+
+
+def status_raised(error: BaseException) -> int | None:
+    """The status with which a server's framework answers what its code raised; None where it is no answer."""
+    answer = answer_of(error) if is_one_of(error, _ANSWERS) else None
+    return None if answer is None else answer[0]
 
 
 def _is_garbled(error: BaseException) -> bool:

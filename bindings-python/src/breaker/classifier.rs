@@ -3,7 +3,7 @@
 use crate::args::{finite, optional, span_of};
 use crate::errors::{self, config, from_core, wrong_type};
 use crate::python::{self, Function};
-use pyo3::exceptions::{PyBaseException, PyException, PyTypeError};
+use pyo3::exceptions::{PyBaseException, PyException, PyOSError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::type_object::PyTypeInfo;
@@ -326,10 +326,12 @@ fn is_wrong_call(error: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(error.is_instance_of::<PyTypeError>() && IS_WRONG_CALL.call(error.py(), (error,))?.is_truthy()?)
 }
 
-/// Whether it is an answer of this program to its own client, or says that the client has gone.
+/// Whether it is an answer of this program to its own client, or says that the client has gone. Of Python's own those
+/// of the system may be of the client's connection.
 fn is_answered(error: &Bound<'_, PyAny>) -> PyResult<bool> {
     static IS_ANSWERED: Function = Function::new("tidegate._classify", "is_answered");
-    Ok(python::is_foreign(error) && IS_ANSWERED.call(error.py(), (error,))?.is_truthy()?)
+    let may_be = python::is_foreign(error) || error.is_instance_of::<PyOSError>();
+    Ok(may_be && IS_ANSWERED.call(error.py(), (error,))?.is_truthy()?)
 }
 
 fn told(verdict: &Verdict) -> (&'static str, Option<f64>) {
