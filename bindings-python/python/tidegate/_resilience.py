@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 from ._fallback import Fallback, Outcome
 from ._functions import decorates, not_async, refuse_lazy, wrapped
 from ._retry import RetryPolicy
-from ._tidegate import CircuitBreaker, ClientThrottle, ConcurrencyLimiter
+from ._sent import raised, returned
+from ._tidegate import CircuitBreaker, ClientThrottle, ConcurrencyLimiter, Guarded
 from ._time import limit_seconds
 from ._timeout import Timeout
 from .errors import ConfigError
@@ -189,10 +190,10 @@ def _layers(parts: dict[str, Any]) -> tuple[list[_Layer], list[_Layer]]:
         if name not in parts:
             continue
         part = parts[name]
-        if name == "concurrency":
-            limited, limited_async = _limited(part)
-            sync.append(limited)
-            is_async.append(limited_async)
+        if name in ("breaker", "concurrency"):
+            held, held_async = _guarded(part) if name == "breaker" else _limited(part)
+            sync.append(held)
+            is_async.append(held_async)
         else:
             sync.append(part.call)
             is_async.append(part.call_async)
@@ -213,15 +214,40 @@ async def _awaited(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return await made
 
 
-def _limited(limiter: ConcurrencyLimiter) -> tuple[_Layer, _Layer]:
-    """Calls under a permit, which is held until the function has returned."""
+def _guarded(breaker: CircuitBreaker) -> tuple[_Layer, _Layer]:
+    """Calls under a breaker, as its decorator makes them: what a route returns to be sent later is judged then."""
 
     def call(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        with limiter.acquire():
-            return func(*args, **kwargs)
+        return Guarded(breaker, func)(*args, **kwargs)
 
+    return call, _held(breaker.acquire)
+
+
+def _limited(limiter: ConcurrencyLimiter) -> tuple[_Layer, _Layer]:
+    """Calls under a permit, which is held until the function has returned, or what it returned is sent."""
+
+    def call(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        permit = limiter.acquire()
+        try:
+            result = func(*args, **kwargs)
+        except BaseException as error:
+            raised(permit, error)
+            raise
+        return returned(permit, result, func)
+
+    return call, _held(limiter.acquire_async)
+
+
+def _held(acquire: Callable[[], Any]) -> _Layer:
     async def call_async(func: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
-        async with await limiter.acquire_async():
-            return await func(*args, **kwargs)
+        permit = acquire()
+        if inspect.isawaitable(permit):
+            permit = await permit
+        try:
+            result = await func(*args, **kwargs)
+        except BaseException as error:
+            raised(permit, error)
+            raise
+        return returned(permit, result, func)
 
-    return call, call_async
+    return call_async

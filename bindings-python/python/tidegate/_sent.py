@@ -8,7 +8,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Protocol
 
-from . import _aiohttp_body, _flask_body
+from . import _aiohttp_body, _django_body, _flask_body
 from ._outcome import ENDS
 from ._tidegate import Permit
 
@@ -36,6 +36,8 @@ def returned(permit: Held, result: Any, guarded: Any) -> Any:
         return _hold(permit, result)
     if _aiohttp_body.is_sent_later(result):
         return _aiohttp_body.hold(_Call(permit, result), result)
+    if _django_body.is_streamed(result):
+        return _django_body.hold(_Call(permit, _django_body.judged(result)), result)
     if _flask_body.is_streamed(result, guarded):
         return _flask_body.hold(_Call(permit, result), result)
     _end(permit, result)

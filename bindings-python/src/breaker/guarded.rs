@@ -18,8 +18,8 @@ static RETURNED: Function = Function::new("tidegate._sent", "returned");
 
 static IS_STREAMED: Function = Function::new("tidegate._flask_body", "is_streamed");
 
-/// Whether it may be a response, which may be sent later: what all of Starlette's and of Werkzeug's have, or what
-/// Flask makes one of.
+/// Whether it may be a response, which may be sent later: what all of Starlette's, of Werkzeug's and of Django's have,
+/// or what Flask makes one of.
 fn may_be_sent_later(result: &Bound<'_, PyAny>, guarded: &Bound<'_, Guarded>) -> PyResult<bool> {
     let py = result.py();
     let first = result.cast::<PyTuple>().ok().and_then(|several| several.get_item(0).ok());
@@ -28,7 +28,10 @@ fn may_be_sent_later(result: &Bound<'_, PyAny>, guarded: &Bound<'_, Guarded>) ->
         return IS_STREAMED.call(py, (result, guarded))?.is_truthy();
     }
     let has = |name| body.hasattr(name);
-    Ok(python::is_foreign(body) && (has(intern!(py, "init_headers"))? || has(intern!(py, "call_on_close"))?))
+    if !python::is_foreign(body) {
+        return Ok(false);
+    }
+    Ok(has(intern!(py, "init_headers"))? || has(intern!(py, "call_on_close"))? || has(intern!(py, "streaming"))?)
 }
 
 /// A function that runs under a circuit breaker.
