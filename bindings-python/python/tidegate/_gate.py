@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from ._classify import is_answered, status_raised
 from ._deadline import Deadline
 from ._fallback import Fallback
 from ._functions import not_async, refuse_lazy
 from ._outcome import is_cancelled, is_dropped
+from ._retryable import members
+from ._tidegate import outcome_of_status
 from .errors import (
     AccessDeniedError,
     CircuitOpenError,
@@ -71,10 +74,23 @@ def refusal(admission: Admission) -> TidegateError:
 
 
 def outcome_of(error: BaseException) -> _GateOutcome:
-    """What a call that raised says: a refusal, a timeout and the answer of one are drops."""
-    if is_dropped(error):
+    """What a call that raised says: a refusal, a timeout and the answer of one are drops; what a framework makes an
+    answer of is that answer, and other errors that are the client's alone say nothing. Of a group the worst counts.
+    """
+    errors = members(error)
+    if any(map(is_dropped, errors)):
         return "dropped"
-    return "failure" if isinstance(error, Exception) and not is_cancelled(error) else "cancelled"
+    said = set(map(_outcome_of_one, errors))
+    return "failure" if "failure" in said else "cancelled" if "cancelled" in said else "success"
+
+
+def _outcome_of_one(error: BaseException) -> _GateOutcome:
+    if not isinstance(error, Exception) or is_cancelled(error):
+        return "cancelled"
+    status = status_raised(error)
+    if status is not None:
+        return outcome_of_status(status)
+    return "cancelled" if is_answered(error) else "failure"
 
 
 def left(deadline: Any) -> Any:

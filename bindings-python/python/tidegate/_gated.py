@@ -8,24 +8,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from . import _notices
-from ._classify import answer_of, is_answered
 from ._deadline import Deadline, check_name
 from ._functions import flag, function, optional
-from ._gate import WRITTEN, outcome_of
+from ._gate import WRITTEN
 from ._guard import Cost, Keys, OnRefused, Refusal, check_burst, cost_of, key_of, keys_option
 from ._limit import check_cost
 from ._partition import PartitionOf, partition_of, partition_option
 from ._routes import ByRoute
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
-from ._tidegate import Gate, outcome_of_status
+from ._tidegate import Gate
 from .errors import ConfigError
 from .headers import HeaderList, Policies, Problem
 from .keys import ClientIP, client_ip, written
 
 if TYPE_CHECKING:
-    from ._tidegate import Admission, ConcurrencyLimiter, _GateOutcome
+    from ._tidegate import Admission, ConcurrencyLimiter
 
-__all__ = ["DEADLINES", "GateOptions", "Gated", "Refused", "admitted_by", "outcome_raised"]
+__all__ = ["DEADLINES", "GateOptions", "Gated", "Refused", "admitted_by"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Dependencies: TypeAlias = (
@@ -139,6 +138,11 @@ class Gated:
         self._burst = members if callable(cost) and gate._refuses else ()
         if user is not None and gate.shedder is None:
             raise ConfigError("user: it is whose level a shedder asks; give the gate one")
+        if limits is None:
+            options = {"cost": cost != 1, "legacy_headers": legacy_headers, "jitter": jitter != 0}
+            given = ", ".join(name for name, is_given in options.items() if is_given)
+            if given:
+                raise ConfigError(f"{given}: without a limit there is nothing to say it of; give the gate one")
         self._user = optional("user", user)
         self._dependencies = _dependencies(dependencies, gate)
         self._partition = _partitions(partition, gate.concurrency)
@@ -271,14 +275,6 @@ def not_asked(gate: Gate | str | None) -> str:
         f"no {name} was asked for this request: put TidegateMiddleware(app, gate=…) around the application; what it "
         "exempts or skips has no admission"
     )
-
-
-def outcome_raised(error: BaseException) -> _GateOutcome:
-    """What an error of a route says: one that is an answer, as that answer."""
-    answer = answer_of(error)
-    if answer is not None and isinstance(error, Exception):
-        return outcome_of_status(answer[0])
-    return "cancelled" if is_answered(error) else outcome_of(error)
 
 
 def outcome_at_option(outcome_at: Any) -> bool:

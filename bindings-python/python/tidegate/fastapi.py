@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from ._fields import FIELDS, one_told
 from ._functions import is_async, known_options, optional
-from ._gated import GateOptions, Gated, Refused, admitted_by, not_asked, outcome_raised
+from ._gate import outcome_of
+from ._gated import GateOptions, Gated, Refused, admitted_by, not_asked
 from ._guard import FAILED, Charge, Guard, LimitOptions, Refusal
 from ._options import BreakerOptions
 from ._sent import raised
@@ -29,7 +30,7 @@ from .starlette import (
     RouteLimitedError,
     charge_route,
     install_exception_handlers,
-    is_of_limit,
+    is_unserved,
     remember,
     route_refused,
     stacked,
@@ -164,7 +165,7 @@ async def _charged(charges: Charges, connection: HTTPConnection, response: Respo
     if isinstance(stack, AsyncExitStack):
 
         def unwound(kind: Any, error: BaseException | None, traceback: Any) -> None:
-            if is_of_limit(error, connection.scope):
+            if is_unserved(error, connection.scope):
                 charge.undo(connection.scope)
 
         stack.push(unwound)
@@ -425,7 +426,7 @@ class AdmissionDependency(_Held):
 
 
 def _finish(admission: Admission, error: BaseException | None) -> None:
-    admission.finish("success" if error is None else outcome_raised(error))
+    admission.finish("success" if error is None else outcome_of(error))
 
 
 def admitted(gate: Gate | str, /, **options: Unpack[GateOptions]) -> AdmissionDependency:

@@ -28,7 +28,15 @@ from ._refusals import REFUSALS, Answers, handles, longest
 from ._retryable import EXCEPTION_GROUP, members
 from ._stack import Charges, Stack
 from ._tidegate import try_again
-from .errors import RateLimitedError, TidegateError
+from .errors import (
+    AccessDeniedError,
+    CircuitOpenError,
+    ConcurrencyLimitError,
+    OverloadedError,
+    QueueFullError,
+    RateLimitedError,
+    TidegateError,
+)
 from .headers import HeaderList, Problem
 
 if TYPE_CHECKING:
@@ -110,9 +118,44 @@ async def charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
         raise
 
 
-def is_of_limit(error: BaseException | None, scope: Scope) -> bool:
-    """Whether one of a route's limits has ended the request, and not the route: what the others took goes back."""
-    return isinstance(error, RouteLimitedError) or (error is not None and error is scope.get(FAILED))
+def is_unserved(error: BaseException | None, scope: Scope) -> bool:
+    """Whether a limit or another guard of a route has ended the request, and not the route: what limits took goes back.
+    """
+    if error is None:
+        return False
+    return isinstance(error, RouteLimitedError) or error is scope.get(FAILED) or _came_before(error)
+
+
+_BEFORE = (
+    AccessDeniedError,
+    CircuitOpenError,
+    ConcurrencyLimitError,
+    OverloadedError,
+    QueueFullError,
+    RateLimitedError,
+)
+# What stands between a router and what it calls.
+_AROUND = ("tidegate.", "fastapi.", "starlette.", "anyio.", "asyncio.", "concurrent.futures.", "contextlib")
+
+
+def _came_before(error: BaseException) -> bool:
+    """Whether a breaker, concurrency limit, shedder or gate of a route refused it before it ran: neither the refusal
+    nor what led to it, such as the attempt before it, has passed a frame of the application's own.
+    """
+    if not isinstance(error, _BEFORE):
+        return False
+    last: BaseException | None = error
+    # A chain may be circular.
+    for _ in range(8):
+        if last is None:
+            break
+        traceback = last.__traceback__
+        while traceback is not None:
+            if not str(traceback.tb_frame.f_globals.get("__name__")).startswith(_AROUND):
+                return False
+            traceback = traceback.tb_next
+        last = last.__cause__ or last.__context__
+    return last is None
 
 
 async def _charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
@@ -190,7 +233,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
                 try:
                     answer = await route(*args, **kwargs)
                 except BaseException as error:
-                    if is_of_limit(error, connection.scope):
+                    if is_unserved(error, connection.scope):
                         charge.undo(connection.scope)
                     raise
                 return _told(answer, charge, connection)
@@ -205,7 +248,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
                 try:
                     answer = route(*args, **kwargs)
                 except BaseException as error:
-                    if is_of_limit(error, connection.scope):
+                    if is_unserved(error, connection.scope):
                         charge.undo(connection.scope)
                     raise
                 return _told(answer, charge, connection)
