@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 from conftest import run
-from tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ConfigError, Decision, ManualClock, TokenBucket
-from tidegate.asgi import TidegateMiddleware
+from tidegate import (
+    BoundedQueue,
+    CircuitBreaker,
+    ConcurrencyLimiter,
+    ConfigError,
+    Decision,
+    LoadShedder,
+    ManualClock,
+    TokenBucket,
+)
+from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.headers import Policies, retry_after_seconds
 from tidegate.keys import client_ip, first_of, header
 
@@ -226,6 +235,50 @@ def test_client_ip(client: Any, key: str | None) -> None:
 def test_wrong_arguments_say_what_would_do(arguments: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         TidegateMiddleware(app, **arguments)
+
+
+def judge(given: Any) -> Any:
+    return True
+
+
+# Each says something of a part, and what would do.
+ALONE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "user": (header("x-user"), {"shedder": LoadShedder(["loop_lag"])}),
+    "priority": ("high", {"shedder": LoadShedder(["loop_lag"])}),
+    "degrade": (judge, {"rules": [Rule("GET", "/", concurrency=ConcurrencyLimiter(1))]}),
+    "overload_status": (529, {"shedder": LoadShedder(["loop_lag"])}),
+    "partition": ("live", {"concurrency": ConcurrencyLimiter(10, partitions={"live": 0.5})}),
+    "key": (client_ip, {"limit": "5/s"}),
+    "cost": (2, {"limit": "5/s"}),
+    "refund_on": (judge, {"limit": "5/s"}),
+    "dry_run": (True, {"limit": "5/s"}),
+    "burst": (9, {"limit": "5/s"}),
+    "fastest": ("9/s", {"limit": "5/s", "key": client_ip}),
+    "name": ("door", {"limit": "5/s"}),
+    "scope": ("process:alone", {"limit": "5/s", "name": "alone"}),
+    "on_conflict": ("keep", {"limit": "5/s", "name": "kept", "scope": "process:alone"}),
+    "on_refused": (lambda scope, refusal: None, {"rules": [Rule("GET", "/", limit="5/s")]}),
+    "legacy_headers": (True, {"rules": [Rule("GET", "/", limit="5/s")]}),
+    "jitter": (0.5, {"rules": [Rule("GET", "/", limit="5/s")]}),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_what_is_said_of_a_part_that_there_is_not_is_an_error(name: str) -> None:
+    value, beside = ALONE[name]
+    for part in ({"deny": ["192.0.2.7"]}, {} if "limit" in beside else {"limit": "5/s"}):
+        if "limit" in part and name in ("on_refused", "legacy_headers", "jitter"):
+            continue
+        with pytest.raises(ConfigError, match=f"^{name}"):
+            TidegateMiddleware(app, **{"deny": ["192.0.2.7"], **part, name: value})
+    TidegateMiddleware(app, **beside, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["key", "cost", "refund_on", "dry_run", "burst", "name", "on_refused"])
+def test_a_rule_without_a_limit_takes_nothing_that_is_said_of_one(name: str) -> None:
+    for part in ({"limit": None}, {"concurrency": ConcurrencyLimiter(1)}):
+        with pytest.raises(ConfigError, match=f"^{name}: without a limit there is nothing to say it of"):
+            Rule("GET", "/", **part, **{name: ALONE[name][0]})
 
 
 def test_names_are_quoted() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from . import _notices
 from ._answer import refuse, served_as
-from ._degrade import OVERLOADS, Degrade, page_of
+from ._degrade import OVERLOADS, Degrade, degrade_option, page_of
 from ._ending import Ending
 from ._fields import FIELDS, telling
 from ._functions import called, optional
@@ -278,6 +278,26 @@ class TidegateMiddleware:
             raise ConfigError(
                 'limit, rules, shedder, queue, concurrency, gate: give at least one of them, such as limit="400/s"'
             )
+        if isinstance(overload_status, bool) or not isinstance(overload_status, int):
+            raise TypeError(f"overload_status: expected an int, got {type(overload_status).__name__}")
+        if not 400 <= overload_status <= 599:
+            raise ConfigError(f"overload_status: must be 400 to 599, got {overload_status}")
+        known = [_rule(rule) for rule in _rules(rules)]
+        if gate is None:
+            limiters = [one for one in (concurrency, *(rule.concurrency for rule in known)) if one is not None]
+            options = {
+                "key": key is not None, "cost": isinstance(cost, bool) or cost != 1, "refund_on": refund_on is not None,
+                "dry_run": dry_run is not False, "burst": burst is not None, "fastest": fastest is not None,
+                "name": name is not None, "scope": scope is not None, "on_conflict": on_conflict is not None,
+            }  # fmt: skip
+            _needs(limit is not None, "the limit of all requests (rules have their own)", 'limit="400/s"', options)
+            options = {"on_refused": on_refused is not None, "legacy_headers": legacy_headers, "jitter": jitter != 0}
+            _needs(limit is not None or bool(known), "a limit", 'limit="400/s"', options)
+            options = {"user": user is not None, "priority": priority not in (None, "normal")}
+            _needs(shedder is not None, "a shedder", "shedder=LoadShedder(…)", options)
+            overloads = queue is not None or shedder is not None or bool(limiters)
+            options = {"degrade": degrade is not None, "overload_status": overload_status != 503}
+            _needs(overloads, "a shedder, a queue or a concurrency limit", "concurrency=ConcurrencyLimiter(…)", options)
         if shedder is not None and not isinstance(shedder, LoadShedder):
             raise TypeError(f"shedder: expected a LoadShedder, got {type(shedder).__name__}")
         if concurrency is not None and not isinstance(concurrency, ConcurrencyLimiter):
@@ -288,10 +308,6 @@ class TidegateMiddleware:
             and not (hasattr(queue, "is_accepting") and hasattr(queue, "retry_after"))
         ):
             raise TypeError(f"queue: expected a BoundedQueue, got {type(queue).__name__}")
-        if isinstance(overload_status, bool) or not isinstance(overload_status, int):
-            raise TypeError(f"overload_status: expected an int, got {type(overload_status).__name__}")
-        if not 400 <= overload_status <= 599:
-            raise ConfigError(f"overload_status: must be 400 to 599, got {overload_status}")
         optional("skip", skip)
         if not callable(client) or ((allow or deny) and not callable(getattr(client, "address", None))):
             raise TypeError(f"client: expected a ClientIP, got {type(client).__name__}")
@@ -325,7 +341,7 @@ class TidegateMiddleware:
         self.app = app
         self._root = _own_root(app)
         self._plain = None if plain is None else (plain, plain.guard("default", **told))
-        self._rules = [(_rule(rule), rule.guard(**told)) for rule in _rules(rules)]
+        self._rules = [(rule, rule.guard(**told)) for rule in known]
         self._queue = queue
         self._exempt = Paths("exempt", exempt)
         self._exempt_below = not is_usual
@@ -339,9 +355,9 @@ class TidegateMiddleware:
         for rule, _ in self._rules:
             if rule.concurrency is None:
                 partition_option(rule.partition, concurrency)
-        self._degrade = optional("degrade", degrade)
-        limiters = (concurrency, *(rule.concurrency for rule, _ in self._rules))
-        self._learning = frozenset(id(one) for one in limiters if one is not None and one.explain())
+        self._degrade = degrade_option(degrade, gate)
+        limiters = [one for one in (concurrency, *(rule.concurrency for rule in known)) if one is not None]
+        self._learning = frozenset(id(one) for one in limiters if one.explain())
         self._access = AccessList(allow, deny) if allow or deny else None
         # Where nothing else has a say, the limit takes the request in one call.
         alone = not self._rules and skip is None and self._access is None
@@ -601,6 +617,13 @@ def _needs_gate(asks: Mapping[str, bool]) -> None:
     given = ", ".join(name for name, is_given in asks.items() if is_given)
     if given:
         raise ConfigError(f"{given}: only a gate is asked so; give one, as in gate=Gate(…)")
+
+
+def _needs(is_there: bool, part: str, example: str, options: Mapping[str, Any]) -> None:
+    """ConfigError for what says something of a part that there is not: it would do nothing."""
+    given = ", ".join(name for name, is_given in options.items() if is_given)
+    if given and not is_there:
+        raise ConfigError(f"{given}: without {part} there is nothing to say it of; give one, as in {example}")
 
 
 def _own_root(app: Any) -> str:

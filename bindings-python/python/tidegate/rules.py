@@ -93,6 +93,15 @@ class Rule:
                     'Rule() needs a limit, such as limit="5/minute", a concurrency or a partition; limit=None exempts'
                 )
             limit = None
+        if limit is None:
+            options = {
+                "burst": burst, "fastest": fastest, "key": key, "skip": skip, "name": name, "scope": scope,
+                "on_conflict": on_conflict, "on_refused": on_refused, "refund_on": refund_on,
+                "cost": None if cost == 1 else cost, "dry_run": None if dry_run is False else dry_run,
+            }  # fmt: skip
+            given = ", ".join(name for name, value in options.items() if value is not None)
+            if given:
+                raise ConfigError(f"{given}: without a limit there is nothing to say it of; this rule has none")
         self.concurrency = concurrency
         # Without a limiter of its own the middleware knows the names.
         self.partition = partition if concurrency is None else partition_option(partition, concurrency)

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ._answer import encoded, texts
-from ._degrade import OVERLOADS, Degrade, page_of
+from ._degrade import OVERLOADS, Degrade, degrade_option, page_of
 from ._functions import called, known_options, optional
 from ._gate import outcome_of
 from ._gated import ADMISSIONS, GateOptions, Gated, Refused, admitted_by, not_asked, outcome_at_option
@@ -88,7 +88,7 @@ class TidegateMiddleware:
         self._exempt = Paths("exempt", exempt)
         self._skip = optional("skip", skip)
         self._at_body = outcome_at_option(outcome_at)
-        self._degrade = optional("degrade", degrade)
+        self._degrade = degrade_option(degrade, gate)
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Serves one request."""
