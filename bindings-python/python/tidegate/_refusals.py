@@ -33,6 +33,18 @@ REFUSALS: tuple[type[Exception], ...] = (
     ThrottledError,
 )
 
+# Those by which a guard of a route refuses it before it runs.
+_BEFORE = (
+    AccessDeniedError,
+    CircuitOpenError,
+    ConcurrencyLimitError,
+    OverloadedError,
+    QueueFullError,
+    RateLimitedError,
+)
+# What stands between a router and what it calls.
+_AROUND = ("tidegate.", "fastapi.", "starlette.", "anyio.", "asyncio.", "concurrent.futures.", "contextlib")
+
 
 def handles(handlers: object, refusal: type[Exception]) -> bool:
     """Whether these handlers of an application, by classes, are meant for a refusal: those for any timeout are for one
@@ -65,6 +77,26 @@ class Answers:
             # 0 is "not known" and no "now".
             return self._timed_out if part is None else Problem.of(*part), getattr(error, "retry_after", 0.0) or None
         return self._overloaded if part is None else Problem.of(*part, status=self._status), after
+
+
+def came_before(error: BaseException) -> bool:
+    """Whether a breaker, concurrency limit, shedder or gate of a route refused it before it ran: neither the refusal
+    nor what led to it, such as the attempt before it, has passed a frame of the application's own.
+    """
+    if not isinstance(error, _BEFORE):
+        return False
+    last: BaseException | None = error
+    # A chain may be circular.
+    for _ in range(8):
+        if last is None:
+            break
+        traceback = last.__traceback__
+        while traceback is not None:
+            if not str(traceback.tb_frame.f_globals.get("__name__")).startswith(_AROUND):
+                return False
+            traceback = traceback.tb_next
+        last = last.__cause__ or last.__context__
+    return last is None
 
 
 def longest(refusals: tuple[BaseException, ...]) -> BaseException | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from ._fields import joined
+from ._functions import endpoint as checked
 from ._guard import COUNTED, Ask, Charge, Guard, default_names
 from ._limit import can_refund
 from ._tidegate import LimitSet, RateLimiter, Taken, TokenBucket
@@ -61,6 +62,18 @@ class Stack:
                 guard.give_back(taken)
             raise
         return Charge(known, joined([taken.fields for _, taken in fresh]), not fresh, fresh)
+
+
+def stacked(endpoint: Callable[..., Any], guard: Guard) -> tuple[Callable[..., Any], tuple[Guard, ...]]:
+    """The route under the limits that stand directly below a new one, and all of these limits.
+
+    The invariant: what stands between two limits, such as a check of who asks, stays between them. It has the
+    attributes of what it decorates, by ``functools.wraps``, so that they say whose they are.
+    """
+    limited, known = getattr(checked(endpoint), "__tidegate_limits__", (None, ()))
+    if limited is not endpoint:
+        return endpoint, (guard,)
+    return endpoint.__wrapped__, (guard, *known)
 
 
 def _refused(

@@ -92,8 +92,10 @@ def sleep(seconds: float, clock: ManualClock | None) -> None:
 
 
 async def sleep_async(seconds: float, clock: ManualClock | None) -> None:
-    """Suspends this task."""
+    """Suspends this task; where no loop runs, as in WSGI, blocks this thread."""
     import asyncio
 
+    if asyncio._get_running_loop() is None:
+        return sleep(seconds, clock)
     for nap in _naps(seconds, clock):
         await asyncio.sleep(nap)

@@ -21,7 +21,7 @@ from ._guard import FAILED, Charge, Guard, LimitOptions, Refusal
 from ._options import BreakerOptions
 from ._sent import raised
 from ._shed import Priority, UserOf, level_of, priority_of, priority_option
-from ._stack import Charges, Stack
+from ._stack import Charges, Stack, stacked
 from ._tidegate import Admission, CircuitBreaker, Gate, LoadShedder, Permit
 from ._time import sleep_async
 from .errors import ConfigError, OverloadedError
@@ -33,7 +33,6 @@ from .starlette import (
     is_unserved,
     remember,
     route_refused,
-    stacked,
     tell,
     with_fields,
 )

@@ -20,23 +20,14 @@ from . import _notices
 from ._answer import encoded, refuse
 from ._below import Handlers
 from ._fields import FIELDS, one_told
-from ._functions import endpoint as checked
 from ._functions import is_async, known_options
 from ._gate import refusal as refusal_of
 from ._guard import FAILED, Charge, Guard, LimitOptions, Refusal, Scope
-from ._refusals import REFUSALS, Answers, handles, longest
+from ._refusals import REFUSALS, Answers, came_before, handles, longest
 from ._retryable import EXCEPTION_GROUP, members
-from ._stack import Charges, Stack
+from ._stack import Charges, Stack, stacked
 from ._tidegate import try_again
-from .errors import (
-    AccessDeniedError,
-    CircuitOpenError,
-    ConcurrencyLimitError,
-    OverloadedError,
-    QueueFullError,
-    RateLimitedError,
-    TidegateError,
-)
+from .errors import RateLimitedError, TidegateError
 from .headers import HeaderList, Problem
 
 if TYPE_CHECKING:
@@ -123,39 +114,7 @@ def is_unserved(error: BaseException | None, scope: Scope) -> bool:
     """
     if error is None:
         return False
-    return isinstance(error, RouteLimitedError) or error is scope.get(FAILED) or _came_before(error)
-
-
-_BEFORE = (
-    AccessDeniedError,
-    CircuitOpenError,
-    ConcurrencyLimitError,
-    OverloadedError,
-    QueueFullError,
-    RateLimitedError,
-)
-# What stands between a router and what it calls.
-_AROUND = ("tidegate.", "fastapi.", "starlette.", "anyio.", "asyncio.", "concurrent.futures.", "contextlib")
-
-
-def _came_before(error: BaseException) -> bool:
-    """Whether a breaker, concurrency limit, shedder or gate of a route refused it before it ran: neither the refusal
-    nor what led to it, such as the attempt before it, has passed a frame of the application's own.
-    """
-    if not isinstance(error, _BEFORE):
-        return False
-    last: BaseException | None = error
-    # A chain may be circular.
-    for _ in range(8):
-        if last is None:
-            break
-        traceback = last.__traceback__
-        while traceback is not None:
-            if not str(traceback.tb_frame.f_globals.get("__name__")).startswith(_AROUND):
-                return False
-            traceback = traceback.tb_next
-        last = last.__cause__ or last.__context__
-    return last is None
+    return isinstance(error, RouteLimitedError) or error is scope.get(FAILED) or came_before(error)
 
 
 async def _charge_route(charges: Charges, connection: HTTPConnection) -> Charge:
@@ -256,18 +215,6 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
         return remember(limited, route, guards)  # type: ignore[no-any-return]
 
     return decorate
-
-
-def stacked(endpoint: Callable[..., Any], guard: Guard) -> tuple[Callable[..., Any], tuple[Guard, ...]]:
-    """The route under the limits that stand directly below a new one, and all of these limits.
-
-    The invariant: what stands between two limits, such as a check of who asks, stays between them. It has the
-    attributes of what it decorates, by ``functools.wraps``, so that they say whose they are.
-    """
-    limited, known = getattr(checked(endpoint), "__tidegate_limits__", (None, ()))
-    if limited is not endpoint:
-        return endpoint, (guard,)
-    return endpoint.__wrapped__, (guard, *known)
 
 
 def remember(limited: Any, route: Any, guards: tuple[Guard, ...]) -> Any:

@@ -10,15 +10,16 @@ what that reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ._answer import encoded, texts
 from ._degrade import OVERLOADS, Degrade, degrade_option, page_of
+from ._environ import at_once, scope_of
 from ._functions import called, known_options, optional
 from ._gate import outcome_of
-from ._gated import ADMISSIONS, GateOptions, Gated, Refused, admitted_by, not_asked, outcome_at_option
+from ._gated import GateOptions, Gated, Refused, admitted_by, not_asked, outcome_at_option
 from ._guard import Condition, holds
 from ._routes import Paths, is_disguised
 from ._tidegate import Admission, Gate, outcome_of_status
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TidegateMiddleware", "admission"]
 
-T = TypeVar("T")
 Environ: TypeAlias = MutableMapping[str, Any]
 Headers: TypeAlias = list[tuple[str, str]]
 Start: TypeAlias = Callable[..., Callable[[bytes], object]]
@@ -92,22 +92,22 @@ class TidegateMiddleware:
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Serves one request."""
-        scope = _scope_of(environ)
+        scope = scope_of(environ)
         gated = self._gated
         if (
             scope["method"] == "OPTIONS"
             or (self._exempt.match(scope) and not is_disguised(scope))
             or admitted_by(scope, gated.gate) is not None
-            or (self._skip is not None and _at_once(holds("skip", self._skip, scope)))
+            or (self._skip is not None and at_once(holds("skip", self._skip, scope)))
         ):
             return self.app(environ, start_response)
-        admission, told = _at_once(gated.admit(scope))
+        admission, told = at_once(gated.admit(scope))
         if isinstance(told, Refused):
             if admission.kind in OVERLOADS:
-                page = _at_once(page_of(self._degrade, scope, "a WSGI application"))
+                page = at_once(page_of(self._degrade, scope, "a WSGI application"))
                 if page is not None:
                     return _serve(environ, start_response, told, page)
-            said = _at_once(gated.said(scope, admission, told))
+            said = at_once(gated.said(scope, admission, told))
             return _refuse(environ, start_response, told, said)
         answer = _Answer(admission, start_response, told)
         try:
@@ -140,53 +140,6 @@ def admission(environ: Environ, gate: Gate | str | None = None) -> Admission:
     if found is None:
         raise LookupError(not_asked(gate))
     return found
-
-
-def _scope_of(environ: Environ) -> dict[str, Any]:
-    """A request as ASGI would have told of it."""
-    root, path = _decoded(environ.get("SCRIPT_NAME", "")), _decoded(environ.get("PATH_INFO", ""))
-    headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1", "replace"))
-        for name, value in environ.items()
-        if name.startswith("HTTP_") and isinstance(value, str)
-    ]
-    headers += [
-        (name.replace("_", "-").lower().encode(), environ[name].encode("latin-1", "replace"))
-        for name in ("CONTENT_TYPE", "CONTENT_LENGTH")
-        if environ.get(name)
-    ]
-    peer, port = environ.get("REMOTE_ADDR") or "", str(environ.get("REMOTE_PORT") or "")
-    return {
-        "type": "http",
-        "method": environ.get("REQUEST_METHOD", "GET"),
-        "scheme": environ.get("wsgi.url_scheme", "http"),
-        "path": root + path,
-        "root_path": root,
-        # As gunicorn and others have it; no part of PEP 3333.
-        "raw_path": (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace"),
-        "query_string": environ.get("QUERY_STRING", "").encode("latin-1", "replace"),
-        "headers": headers,
-        "client": (peer, int(port) if port.isdecimal() else 0) if peer else None,
-        "environ": environ,
-        # One list, however many middlewares read the request.
-        ADMISSIONS: environ.setdefault(ADMISSIONS, []),
-    }
-
-
-def _decoded(text: str) -> str:
-    # PEP 3333: bytes as latin-1.
-    return text.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def _at_once(asked: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine gives that waits for nothing."""
-    try:
-        asked.send(None)
-    except StopIteration as done:
-        given: T = done.value
-        return given
-    asked.close()
-    raise TypeError("a function of yours waits, and WSGI has no event loop to wait on; give plain functions")
 
 
 class _Answer:
