@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from ._gate import WRITTEN, Told, Written
+from ._gate import WRITTEN, Written
 from ._reload import Reloaded, Reloading, Watch, change, error_of
 from ._retry import RetryPolicy
 from ._shed import Signal
@@ -27,6 +27,7 @@ from ._tidegate import (
     policy_load,
     policy_parse,
 )
+from ._written import arguments, written
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -379,25 +380,6 @@ class Policy:
         )
         WRITTEN[gate] = Written(written(self._read[0], name))
         return gate
-
-
-def written(settings: dict[str, Any], name: str) -> Told:
-    """What a middleware of a gate finds in the file: what its limits count by, and what its routes are worth."""
-    gate = settings["gates"][name]
-    limits = {it: settings["limits"][it] for it in gate.get("use", {}).get("limits", ())}
-    keys = {it: own["key"] for it, own in limits.items() if own.get("key") is not None}
-    return Told(keys, gate.get("priority"))
-
-
-def arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as the constructors take them: times in seconds, under their own names."""
-
-    def argument(name: str, value: Any) -> tuple[str, Any]:
-        if name.endswith("_ns"):
-            return name.removesuffix("_ns"), int(value) / 1e9
-        return name, arguments(value) if name in ("block", "retry", "budget") else value
-
-    return dict(argument(name, value) for name, value in given.items())
 
 
 def _none(section: str, name: str, known: Mapping[str, Any]) -> str:

@@ -9,15 +9,16 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ._gate import WRITTEN
 from ._log import log
 from ._tidegate import CircuitBreaker, ConcurrencyLimiter, LoadShedder, RateLimiter, TokenBucket
+from ._written import arguments, written
 from .errors import ConfigError, PolicyError, Problem
 
-if TYPE_CHECKING:
-    from ._policy import Policy
+# What is reloaded, which knows this module.
+Policy: TypeAlias = Any
 
 
 class Change(NamedTuple):
@@ -66,8 +67,6 @@ def change(policy: Policy, text: str | None) -> Reloaded:
     for section, name in list(policy._made):
         if name not in settings.get("breakers" if section == "retries" else section, {}):
             del policy._made[section, name]
-    from ._policy import written
-
     for (section, name), made in policy._made.items():
         if section == "gates":
             WRITTEN[made].told = written(settings, name)
@@ -120,8 +119,6 @@ def _steps(
     policy: Policy, section: str, name: str, of: tuple[dict[str, Any], dict[str, Any]]
 ) -> tuple[Callable[[], None], Callable[[], None]] | None:
     """How an object is changed, and changed back; None: there is nothing to change in it."""
-    from ._policy import arguments
-
     old, new = (arguments(it) for it in of)
 
     # One that nobody has asked for is made first: others may have it, in an arena.
@@ -219,7 +216,7 @@ class Reloading:
         """Reloads where there is a reason, and logs what came of it, each thing once. Raises nothing."""
         with self._turn:
             try:
-                done = policy.reload() if always else policy.reload_if_changed()
+                done: Reloaded | None = policy.reload() if always else policy.reload_if_changed()
             except Exception as error:
                 self._say("wrong", str(error), "the policy stays as it is, nothing of the file was applied:\n%s", error)
                 return None

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from ._answer import Receive, Scope, Send, tell
 from ._tidegate import (
@@ -33,9 +33,6 @@ from ._tidegate import (
 )
 from .errors import ConfigError
 
-if TYPE_CHECKING:
-    from ._policy import Policy
-
 __all__ = ["Family", "Metrics", "Sample"]
 
 Counted = (
@@ -51,6 +48,20 @@ Counted = (
     | BoundedQueue[Any]
     | Gate
 )
+
+
+class MadeByPolicy(Protocol):
+    """A Policy, of which this module knows no more: it knows this one."""
+
+    scope: str
+
+    @property
+    def hash(self) -> str: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def failed_reloads(self) -> int: ...
+    def _counted(self) -> list[tuple[str, Any]]: ...
 
 
 class Sample(TypedDict):
@@ -91,13 +102,10 @@ class Metrics:
     __slots__ = ("_arena", "_objects", "_policy")
 
     def __init__(
-        self, *, scope: str | HostScope | ProcessScope | None = None, policy: Policy | None = None
+        self, *, scope: str | HostScope | ProcessScope | None = None, policy: MadeByPolicy | None = None
     ) -> None:
         if policy is not None:
-            # Not at the start of the program: a policy knows all classes.
-            from ._policy import Policy
-
-            if not isinstance(policy, Policy):
+            if isinstance(policy, type) or not hasattr(policy, "_counted"):
                 raise TypeError(f"policy: expected a Policy, got {type(policy).__name__}")
             scope = policy.scope if scope is None else scope
         self._policy = policy
