@@ -15,11 +15,13 @@ from tidegate import (
     ConcurrencyLimiter,
     ConfigError,
     Decision,
+    Gate,
     LoadShedder,
     ManualClock,
     TokenBucket,
 )
 from tidegate.asgi import Rule, TidegateMiddleware
+from tidegate.fastapi import limit
 from tidegate.headers import Policies, retry_after_seconds
 from tidegate.keys import client_ip, first_of, header
 
@@ -272,6 +274,18 @@ def test_what_is_said_of_a_part_that_there_is_not_is_an_error(name: str) -> None
         with pytest.raises(ConfigError, match=f"^{name}"):
             TidegateMiddleware(app, **{"deny": ["192.0.2.7"], **part, name: value})
     TidegateMiddleware(app, **beside, **{name: value})
+
+
+def test_fields_of_old_clients_stand_beside_the_others() -> None:
+    makes: list[Any] = [
+        lambda **told: TidegateMiddleware(app, limit="5/s", **told),
+        lambda **told: TidegateMiddleware(app, gate=Gate("door", limits={"all": TokenBucket("5/s")}), **told),
+        lambda **told: limit("5/s", **told),
+    ]
+    for make in makes:
+        with pytest.raises(ConfigError, match="^legacy_headers: they stand beside the RateLimit fields"):
+            make(headers=False, legacy_headers=True)
+        make(headers=False), make(legacy_headers=True)
 
 
 @pytest.mark.parametrize("name", ["key", "cost", "refund_on", "dry_run", "burst", "name", "on_refused"])

@@ -134,6 +134,22 @@ def test_a_breaker_judges_an_answer_when_it_is_sent(kind: str, is_async: bool, f
 
 @pytest.mark.parametrize("is_async", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_resilience_holds_on_until_the_answer_is_sent(kind: str, is_async: bool, file: Path) -> None:
+    circuit, places = CircuitBreaker("both", consecutive_failures=1), ConcurrencyLimiter(1)
+    both = Resilience(breaker=circuit, concurrency=places, total_timeout=60, retry=RetryPolicy(2, base=0))
+    with served(routed(both, lambda: KINDS[kind](file), is_async)) as url:
+        with unread(url, "/") as client:
+            assert (places.in_use, circuit.stats().calls) == (1, 0)
+            assert statuses(ask(url, "/")) == [503]
+            read(client)
+        wait_until(lambda: (places.in_use, circuit.stats().calls) == (0, 1))
+    with contextlib.suppress(Exception):
+        both.call(lambda: missing())
+    assert (places.in_use, circuit.stats().calls, circuit.state) == (0, 1, "closed")
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
 def test_background_tasks_are_no_part_of_the_call(kind: str, is_async: bool, file: Path) -> None:
     running, end = threading.Event(), threading.Event()
 

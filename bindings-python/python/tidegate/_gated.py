@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 from . import _notices
 from ._deadline import Deadline, check_name
-from ._functions import flag, function, optional
+from ._functions import function, optional
 from ._gate import WRITTEN
-from ._guard import Cost, Keys, OnRefused, Refusal, check_burst, cost_of, key_of, keys_option
+from ._guard import Cost, Keys, OnRefused, Refusal, check_burst, cost_of, key_of, keys_option, told_option
 from ._limit import check_cost
 from ._partition import PartitionOf, partition_of, partition_option
 from ._routes import ByRoute
@@ -120,7 +120,7 @@ class Gated:
         function("client", client)
         if gate.access is not None and not callable(getattr(client, "address", None)):
             raise TypeError(f"client: expected a ClientIP, got {type(client).__name__}")
-        flag("headers", headers), flag("legacy_headers", legacy_headers)
+        told_option(headers, legacy_headers)
         limits = gate.limits
         if limits is None and key is not None:
             raise ConfigError("key: no limit of this gate is keyed; leave key out")

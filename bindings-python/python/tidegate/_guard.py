@@ -248,7 +248,7 @@ class Guard:
     ) -> None:
         check_limit(limit)
         function("client", client)
-        flag("headers", headers), flag("legacy_headers", legacy_headers), flag("dry_run", dry_run)
+        told_option(headers, legacy_headers), flag("dry_run", dry_run)
         if isinstance(jitter, bool) or not isinstance(jitter, (int, float)):
             raise TypeError(f"jitter: expected a number from 0 to 1, got {jitter!r}")
         if name is not None and not isinstance(name, str):
@@ -568,6 +568,13 @@ def _most_of(member: Any) -> int:
 
 def _first(pair: tuple[Any, Any]) -> Any:
     return pair[0]
+
+
+def told_option(headers: bool, legacy_headers: bool) -> None:
+    """What clients are told; ConfigError for what would not be told."""
+    flag("headers", headers), flag("legacy_headers", legacy_headers)
+    if legacy_headers and not headers:
+        raise ConfigError("legacy_headers: they stand beside the RateLimit fields, which headers=False leaves out")
 
 
 def default_names() -> Any:
