@@ -48,6 +48,7 @@ from tidegate import (
 from tidegate.aiohttp import Middleware
 from tidegate.asgi import Rule, TidegateMiddleware
 from tidegate.fastapi import Charge, RateLimit, admitted, breaker, install_exception_handlers, limit
+from tidegate.flask import limit as view_limit
 from tidegate.httpx import AsyncTransport, Transport
 from tidegate.keys import ClientIP, client_ip, each_of, first_of, header, path, user
 from tidegate.limits import TidegateStorage
@@ -191,6 +192,14 @@ async def decorated(n: int, charge: Annotated[Charge, Depends(RateLimit(limiter,
 @endpoint_limit("5/minute;100/hour", key=client_ip)
 def endpoint(request: object) -> str:
     return "ok"
+
+
+@view_limit("5/minute", key=client_ip, cost=2)
+def view() -> str:
+    return "ok"
+
+
+shown: str = view()
 
 
 text: str = endpoint(None)

@@ -248,7 +248,8 @@ class Guard:
     ) -> None:
         check_limit(limit)
         function("client", client)
-        told_option(headers, legacy_headers), flag("dry_run", dry_run)
+        told_option(headers, legacy_headers)
+        flag("dry_run", dry_run)
         if isinstance(jitter, bool) or not isinstance(jitter, (int, float)):
             raise TypeError(f"jitter: expected a number from 0 to 1, got {jitter!r}")
         if name is not None and not isinstance(name, str):
