@@ -388,12 +388,19 @@ impl Shelf {
         self.stands(key).or_else(|| {
             // One whose change of hands was cut off is nobody's.
             self.clear_half(key);
-            let Some(place) = self.free().or_else(|| self.make_room(now)) else {
+            let free = self.free();
+            let Some(place) = free.or_else(|| self.make_room(now)) else {
                 // Relaxed: as in `is_full`.
                 self.common.full_until().store(self.ms(now) + SEARCH_EVERY_MS, Ordering::Relaxed);
                 return None;
             };
-            Some(self.settle(place, key, now))
+            let settled = self.settle(place, key, now);
+            if free.is_none() {
+                // Relaxed: only who holds the lock writes. There was none, and what was made is taken: the next need
+                // not look at all of them again.
+                self.common.free_from().store(self.places() as u64, Ordering::Relaxed);
+            }
+            Some(settled)
         })
     }
 
