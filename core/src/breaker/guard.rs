@@ -156,6 +156,36 @@ pub enum CallError<E, R = Rejected> {
     Failed(E),
 }
 
+impl<E, R> CallError<E, R> {
+    /// What this end says of the dependency to the next policy around: a refusal of this program's own says nothing,
+    /// and is nothing to retry; of a call that failed it is what `of` says.
+    ///
+    /// ```
+    /// use tidegate::breaker::Outcome;
+    /// use tidegate::{BreakerConfig, CircuitBreaker};
+    ///
+    /// let host = CircuitBreaker::new("bank/eu-1", BreakerConfig::default())?;
+    /// let bank = CircuitBreaker::new("bank", BreakerConfig::default())?;
+    /// host.force_open();
+    /// let answer = bank.call_as(
+    ///     || host.call(|| Ok::<_, std::io::Error>(200)),
+    ///     |end| match end {
+    ///         Ok(_) => Outcome::Success.into(),
+    ///         Err(error) => error.classified(|error| Outcome::from(error)),
+    ///     },
+    /// );
+    /// assert!(answer.is_err());
+    /// assert_eq!(bank.stats().calls, 0, "the bank was not asked");
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    pub fn classified<C: Into<Classified>>(&self, of: impl FnOnce(&E) -> C) -> Classified {
+        match self {
+            Self::Rejected(_) => Outcome::Ignore.into(),
+            Self::Failed(error) => of(error).into(),
+        }
+    }
+}
+
 impl<E: fmt::Display, R: fmt::Display> fmt::Display for CallError<E, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

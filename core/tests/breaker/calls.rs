@@ -81,6 +81,29 @@ fn a_classifier_says_what_a_call_s_end_means() {
     assert_eq!(breaker.state(), State::Open, "its probe failed");
 }
 
+/// Of calls within calls the outer one hears only what the dependency did.
+#[test]
+fn a_refusal_within_says_nothing_of_the_dependency() {
+    let (outer, _) = breaker(BreakerConfig { consecutive_failures: Some(1), ..last(2) });
+    let (inner, _) = breaker(BreakerConfig { consecutive_failures: Some(1), ..last(2) });
+    let ask = |end: Result<(), ()>| {
+        outer.call_as(
+            || inner.call(|| end),
+            |end| match end {
+                Ok(()) => Outcome::Success.into(),
+                Err(error) => error.classified(|()| Outcome::Ignore),
+            },
+        )
+    };
+    assert_eq!(ask(Ok(())), Ok(()));
+    assert_eq!(ask(Err(())), Err(CallError::Failed(CallError::Failed(()))), "a failure is what is said of it");
+    assert_eq!((inner.state(), outer.state()), (State::Open, State::Closed));
+    let refused = ask(Ok(())).expect_err("by the inner one");
+    assert!(matches!(&refused, CallError::Failed(CallError::Rejected(_))), "{refused:?}");
+    assert_eq!((outer.state(), outer.stats().calls), (State::Closed, 1));
+    assert_eq!(refused.classified(|_| Outcome::Failure), Classified::from(Outcome::Failure));
+}
+
 #[test]
 fn unreached_is_a_failure_while_closed_and_nothing_of_a_probe() {
     let (breaker, clock) = breaker(BreakerConfig { min_calls: 2, ..last(2) });
