@@ -101,6 +101,43 @@ fn handles_of_one_registry() {
     stress(&registries.each_ref(), 4_000);
 }
 
+/// A breaker that is lent is its key's as long as it is lent, also where its key is removed or makes room meanwhile,
+/// and however many one thread has at once.
+#[test]
+fn what_is_lent_stays() {
+    const KEYS: u64 = 20;
+    let defaults = BreakerConfig { min_calls: 10, ..BreakerConfig::default() };
+    let registry = BreakerRegistry::new(RegistryConfig { max_breakers: 12, defaults, ..RegistryConfig::default() });
+    let registry = registry.expect("sound settings");
+    let barrier = Barrier::new(THREADS);
+    fn nested(registry: &BreakerRegistry, random: &mut fastrand::Rng, depth: u32) {
+        let key = format!("k{}", random.u64(..KEYS));
+        registry.with(key.as_bytes(), |breaker| {
+            let permit = breaker.acquire().expect("none ever fails");
+            if random.u8(..4) == 0 {
+                registry.remove(key.as_bytes()).expect("no arena");
+                registry.get(format!("k{}", random.u64(..KEYS)).as_bytes());
+            }
+            // More than a thread has of what `arc_swap` lends without counting.
+            if depth < 12 {
+                nested(registry, random, depth + 1);
+            }
+            breaker.report(permit, Outcome::Success, None);
+            assert!(breaker.name() == key || breaker.name().starts_with('('), "{} is not {key}", breaker.name());
+        });
+    }
+    std::thread::scope(|scope| {
+        for seed in 0..THREADS as u64 {
+            let (registry, barrier) = (&registry, &barrier);
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(seed);
+                barrier.wait();
+                (0..200).for_each(|_| nested(registry, &mut random, 0));
+            });
+        }
+    });
+}
+
 /// Memory is what it was, and the open one open.
 #[test]
 fn many_keys() {

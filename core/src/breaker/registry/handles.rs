@@ -11,6 +11,18 @@ use crate::memory::boxed;
 use std::fmt;
 use std::sync::Arc;
 
+/// A handle that stays while this is held, whatever is put in its place.
+#[cfg(not(loom))]
+pub(super) struct Lent<T = CircuitBreaker>(arc_swap::Guard<Option<Arc<T>>>);
+
+#[cfg(not(loom))]
+impl<T> Lent<T> {
+    #[inline]
+    pub(super) fn get(&self) -> &Arc<T> {
+        self.0.as_ref().expect("only of one that was found")
+    }
+}
+
 /// A handle, or another thing, that changes.
 #[cfg(not(loom))]
 pub(super) struct HandleCell<T = CircuitBreaker>(arc_swap::ArcSwapOption<T>);
@@ -24,9 +36,14 @@ impl<T> HandleCell<T> {
     /// The handle, if it is what `is_it` says.
     #[inline]
     pub(super) fn find(&self, is_it: impl FnOnce(&T) -> bool) -> Option<Arc<T>> {
+        self.lend(is_it).map(|lent| lent.get().clone())
+    }
+
+    /// The same, not counted: whoever counts a handle writes to the line that all readers of it want.
+    #[inline]
+    pub(super) fn lend(&self, is_it: impl FnOnce(&T) -> bool) -> Option<Lent<T>> {
         let handle = self.0.load();
-        let found = handle.as_ref()?;
-        is_it(found).then(|| found.clone())
+        handle.as_ref().is_some_and(|found| is_it(found)).then(|| Lent(handle))
     }
 
     pub(super) fn put(&self, handle: Arc<T>) {
@@ -48,6 +65,16 @@ impl<T> HandleCell<T> {
     }
 }
 
+#[cfg(loom)]
+pub(super) struct Lent<T = CircuitBreaker>(Arc<T>);
+
+#[cfg(loom)]
+impl<T> Lent<T> {
+    pub(super) fn get(&self) -> &Arc<T> {
+        &self.0
+    }
+}
+
 /// The library is its own; the models are about what is shared.
 #[cfg(loom)]
 pub(super) struct HandleCell<T = CircuitBreaker>(std::sync::Mutex<Option<Arc<T>>>);
@@ -61,6 +88,10 @@ impl<T> HandleCell<T> {
     pub(super) fn find(&self, is_it: impl FnOnce(&T) -> bool) -> Option<Arc<T>> {
         let handle = self.0.lock().expect("no panic under it").clone();
         handle.filter(|handle| is_it(handle))
+    }
+
+    pub(super) fn lend(&self, is_it: impl FnOnce(&T) -> bool) -> Option<Lent<T>> {
+        self.find(is_it).map(Lent)
     }
 
     pub(super) fn put(&self, handle: Arc<T>) {
@@ -101,9 +132,15 @@ impl Handles {
     /// The handle of a key, where this process has had one since the key has its place. Neither locks nor allocates.
     #[inline]
     pub(super) fn find(&self, shelf: &Shelf, hash: u64, key: &[u8]) -> Option<Arc<CircuitBreaker>> {
+        self.lend(shelf, hash, key).map(|lent| lent.get().clone())
+    }
+
+    /// The same, not counted.
+    #[inline]
+    pub(super) fn lend(&self, shelf: &Shelf, hash: u64, key: &[u8]) -> Option<Lent> {
         shelf.search(hash, |entry| {
             let is_it = |place: &Place| entry.is_of(place.incarnation()) && place.key().is(key, || shelf.key(key));
-            self.0.get(entry.place())?.find(|handle| handle.place.as_ref().is_some_and(is_it))
+            self.0.get(entry.place())?.lend(|handle| handle.place.as_ref().is_some_and(is_it))
         })
     }
 

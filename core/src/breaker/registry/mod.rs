@@ -68,8 +68,9 @@ pub const OVERFLOW: &str = "(overflow)";
 /// outcomes of calls that began before are dropped, or count for the new breaker of the same key, never for another
 /// key's.
 ///
-/// Thread safety: every method may be called from any thread at any time. [`get`](Self::get) of a key that this process
-/// has had before and [`peek`](Self::peek) take no lock; the first allocates nothing.
+/// Thread safety: every method may be called from any thread at any time. [`get`](Self::get) and
+/// [`with`](Self::with) of a key that this process has had before and [`peek`](Self::peek) take no lock; the first two
+/// allocate nothing.
 pub struct BreakerRegistry {
     shelf: Arc<Shelf>,
     handles: Handles,
@@ -234,6 +235,40 @@ impl BreakerRegistry {
     #[inline(never)]
     fn get_with_care(&self, key: &[u8], now: u64) -> Arc<CircuitBreaker> {
         self.handles.keep(self.shelf.get(&self.shelf.key(key), now))
+    }
+
+    /// What `f` says of the breaker that [`get`](Self::get) gives, which is lent for that long: nobody counts it, in
+    /// the line that all who look for it read.
+    ///
+    /// `f` may call anything, this registry too.
+    ///
+    /// ```
+    /// use tidegate::{BreakerRegistry, RegistryConfig};
+    ///
+    /// let hosts = BreakerRegistry::new(RegistryConfig::default())?;
+    /// let answer = hosts.with(b"api.example.com", |breaker| breaker.call(|| Ok::<_, ()>("here")));
+    /// assert_eq!(answer.ok(), Some("here"));
+    /// assert_eq!(hosts.with(b"api.example.com", |breaker| breaker.stats().calls), 1);
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn with<T>(&self, key: &[u8], f: impl FnOnce(&Arc<CircuitBreaker>) -> T) -> T {
+        self.with_when(key, || self.shelf.clock().now(), f)
+    }
+
+    /// [`with`](Self::with) at `now` nanoseconds of this registry's clock: only who makes a breaker needs it.
+    #[inline]
+    pub fn with_at<T>(&self, now: u64, key: &[u8], f: impl FnOnce(&Arc<CircuitBreaker>) -> T) -> T {
+        self.with_when(key, || now, f)
+    }
+
+    #[inline]
+    fn with_when<T>(&self, key: &[u8], now: impl Fn() -> u64, f: impl FnOnce(&Arc<CircuitBreaker>) -> T) -> T {
+        let hash = self.shelf.hash(key);
+        match self.handles.lend(&self.shelf, hash, key) {
+            Some(lent) => f(lent.get()),
+            None => f(&self.get_with_care(key, now())),
+        }
     }
 
     /// The breaker of `key`, if it has one: never makes one.

@@ -67,6 +67,30 @@ fn get_makes_and_peek_does_not() {
 }
 
 #[test]
+fn what_is_lent_is_what_get_gives() {
+    let registry = registry(3);
+    let made = registry.with_at(7, b"a", |breaker| {
+        assert_eq!((breaker.name(), breaker.state()), ("a", State::Closed));
+        // It may call anything, of its own key too.
+        assert!(Arc::ptr_eq(breaker, &registry.get(b"a")));
+        registry.with(b"b", |other| assert_eq!(other.name(), "b"));
+        Arc::clone(breaker)
+    });
+    assert!(Arc::ptr_eq(&made, &registry.get(b"a")));
+    assert_eq!(registry.with(b"a", |_| registry.remove(b"a")), Ok(true));
+    assert_eq!(keys(&registry), ["b"]);
+    registry.with(b"a", |breaker| assert!(!Arc::ptr_eq(&made, breaker), "another of that key"));
+    for key in ["b", "c", "a"] {
+        trip(&registry, 0, key);
+    }
+    registry.with(b"d", |breaker| assert!(Arc::ptr_eq(breaker, registry.overflow())));
+    // A panic gives back what was lent.
+    let it = std::panic::AssertUnwindSafe(&registry);
+    assert!(std::panic::catch_unwind(|| it.with(b"a", |_| panic!("mine"))).is_err());
+    assert_eq!(Arc::strong_count(&made), 1);
+}
+
+#[test]
 fn the_oldest_call_makes_room_and_only_of_a_closed_one() {
     let registry = registry(4);
     for (now, key) in [(1, "open"), (2, "half"), (3, "a"), (4, "b")] {
