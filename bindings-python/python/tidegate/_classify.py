@@ -43,14 +43,17 @@ _CLIENTS = frozenset(
         ("starlette", "ClientDisconnect"),
         ("starlette", "WebSocketDisconnect"),
         ("fastapi", "ValidationException"),
-        ("django", "BadRequest"),
-        ("django", "Http404"),
-        ("django", "MultiPartParserError"),
-        ("django", "PermissionDenied"),
-        ("django", "SuspiciousOperation"),
         ("django", "UnreadablePostError"),
     }
 )
+# What Django answers, with a status of which these say nothing.
+_DJANGOS = {
+    ("django", "BadRequest"): 400,
+    ("django", "Http404"): 404,
+    ("django", "MultiPartParserError"): 400,
+    ("django", "PermissionDenied"): 403,
+    ("django", "SuspiciousOperation"): 400,
+}
 # The request broke the protocol before it was sent, by a header for instance: whoever can write one shall open nothing.
 _CALLERS_MISTAKE = frozenset(
     (module, name) for module in ("httpx", "httpcore") for name in ("LocalProtocolError", "UnsupportedProtocol")
@@ -124,9 +127,9 @@ def is_answered(error: BaseException) -> bool:
     below 500 (of Starlette, werkzeug or aiohttp's server), what Django answers with a status below 500, a failed
     validation, an error of the client's own connection. It says nothing of what the code depends on.
     """
-    if is_one_of(error, _ANSWERS):
-        status = status_raised(error)
-        return status is not None and status < 500
+    status = status_raised(error)
+    if status is not None:
+        return status < 500
     if is_one_of(error, _CLOSES):
         return _attribute(error, "code") not in _CLOSED_BY_SERVER
     return is_one_of(error, _CLIENTS) or is_of_own_client(error)
@@ -134,8 +137,11 @@ def is_answered(error: BaseException) -> bool:
 
 def status_raised(error: BaseException) -> int | None:
     """The status with which a server's framework answers what its code raised; None where it is no answer."""
-    answer = answer_of(error) if is_one_of(error, _ANSWERS) else None
-    return None if answer is None else answer[0]
+    if is_one_of(error, _ANSWERS):
+        answer = answer_of(error)
+        return None if answer is None else answer[0]
+    names = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__)
+    return next((_DJANGOS[name] for name in names if name in _DJANGOS), None)
 
 
 def _is_garbled(error: BaseException) -> bool:
