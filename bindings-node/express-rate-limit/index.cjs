@@ -32,6 +32,12 @@ function dateAt(ms) {
   return kept.getTime() === time ? kept : (dates[slot] = new Date(time));
 }
 
+/** For how long a date stands for the time of day, counted on by the limiter's clock: to ask costs a tenth of a hit. */
+const READ_MS = 50;
+const isBuiltIn = (fn) => /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(fn));
+/** Undefined where somebody else's date was there before: that may stand still or leap, so it is asked each time. */
+const dateNow = isBuiltIn(Date.now) ? Date.now : undefined;
+
 class TidegateStore {
   #limiter;
   /** The limiter's place in the addon's table: `increment` calls it without an object between. */
@@ -41,6 +47,9 @@ class TidegateStore {
   /** On a clock that tests move: when each key's window ends, which is in time there. */
   #ends;
   #options;
+  /** The date that was read last, and what the limiter's clock said then. */
+  #readDate = 0;
+  #readAt = Infinity;
 
   constructor(options = {}) {
     const given = check.options(options, 'new TidegateStore', ['maxKeys', 'scope', 'name', 'clock']);
@@ -81,6 +90,7 @@ class TidegateStore {
     hit(known);
     const totalHits = numbers[0];
     const resetAfterMs = numbers[1];
+    const atMs = numbers[2];
     let left = resetAfterMs - this.#lateMs;
     if (totalHits === 1 && resetAfterMs >= windowMs) {
       // It begins.
@@ -90,7 +100,17 @@ class TidegateStore {
     }
     if (this.#ends !== undefined) return { totalHits, resetTime: this.#resetTime(known, resetAfterMs) };
     // Never beyond the window that was asked for, nor before now.
-    return { totalHits, resetTime: dateAt(Date.now() + (left > windowMs ? windowMs : left > 0 ? left : 0)) };
+    return { totalHits, resetTime: dateAt(this.#dateOf(atMs) + (left > windowMs ? windowMs : left > 0 ? left : 0)) };
+  }
+
+  /** The time of day at a reading of the limiter's clock, which is now. */
+  #dateOf(atMs) {
+    // Whoever replaces the date, as fake timers do, is asked; one that is set is believed once it is read again.
+    if (Date.now !== dateNow) return Date.now();
+    const since = atMs - this.#readAt;
+    if (since >= 0 && since < READ_MS) return this.#readDate + since;
+    this.#readAt = atMs;
+    return (this.#readDate = Date.now());
   }
 
   decrement(key) {

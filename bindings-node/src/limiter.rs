@@ -99,8 +99,13 @@ pub(crate) fn export(
         Ok(Reply::Nothing)
     })?
     .keyed("hit", |limiters, io, call| {
-        let hits = call.with_key(|key| Ok(limiters.with(io, |limiter| limiter.hit(key, io.word(1)))??))?;
-        io.set([f64::from(hits.count), ms(hits.reset_after_ns)]);
+        let count = |limiter: &Arc<RateLimiter>, key: &[u8]| {
+            let now = limiter.clock().now();
+            limiter.hit_at(now, key, io.word(1)).map(|hits| (hits, now))
+        };
+        let (hits, now) = call.with_key(|key| Ok(limiters.with(io, |limiter| count(limiter, key))??))?;
+        // The reading too: to ask for the time of day at each hit costs JavaScript a fifth of it.
+        io.set([f64::from(hits.count), ms(hits.reset_after_ns), ms(now)]);
         Ok(Reply::Nothing)
     })?
     .operation("resetAll", |limiters, io, _| {

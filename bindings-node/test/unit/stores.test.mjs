@@ -4,10 +4,12 @@ import { test } from 'node:test';
 import tidegate from '../../index.cjs';
 import express from '../../express-rate-limit/index.cjs';
 import throttler from '../../throttler/index.cjs';
+import native from '../../lib/native.cjs';
 
-const { DateClock, ManualClock } = tidegate;
+const { DateClock, ManualClock, RateLimiter } = tidegate;
 const { TidegateStore } = express;
 const { TidegateThrottlerStorage } = throttler;
+const { numbers } = native;
 
 function storeOf(windowMs) {
   const clock = new ManualClock(1_000_000_007n);
@@ -264,5 +266,40 @@ test('what is wrong with its options is told at once, not at the first hit', () 
       () => new Store({ scope, name: 'clocked', clock: new ManualClock() }),
       /^RangeError.*clock: .*clock of its own/,
     );
+  }
+});
+
+test('an end is told by the time of day, whenever that was read, and whoever replaces it', async (t) => {
+  const store = new TidegateStore();
+  const windowMs = 60_000;
+  store.init({ windowMs });
+  let nth = 0;
+  const offBy = () => {
+    const before = Date.now();
+    const { resetTime } = store.increment(`client ${nth++}`);
+    const after = Date.now();
+    // A Date holds whole milliseconds.
+    return resetTime - windowMs < before - 1 ? 'early' : resetTime - windowMs > after + 1 ? 'late' : 'not';
+  };
+  // Longer than a reading stands, and at once after each change.
+  for (const until = performance.now() + 200; performance.now() < until; await null) assert.equal(offBy(), 'not');
+  t.mock.timers.enable({ apis: ['Date'], now: 1_700_000_000_000 });
+  assert.equal(offBy(), 'not');
+  t.mock.timers.setTime(1_800_000_000_000);
+  assert.equal(offBy(), 'not');
+  t.mock.timers.reset();
+  assert.equal(offBy(), 'not');
+  t.mock.method(Date, 'now', () => 5);
+  assert.equal(offBy(), 'not');
+  t.mock.restoreAll();
+  assert.equal(offBy(), 'not');
+});
+
+test('a hit tells by which reading of its clock it was judged', () => {
+  const clock = new ManualClock(7_000_000_000n);
+  const limiter = new RateLimiter({ algorithm: 'fixed_window', rate: 3, perMs: 1000, clock });
+  for (const nowMs of [7000, 7250.5]) {
+    clock.advance(nowMs - Number(clock.nowNs) / 1e6);
+    assert.equal(limiter.hit('a').count > 0 && numbers[2], nowMs);
   }
 });
