@@ -9,8 +9,8 @@ const { LimitsNeedModule } = require('./presence.cjs');
 const { getBoundedQueueToken, getBreakerToken, getConcurrencyLimiterToken, getGateToken } = require('./tokens.cjs');
 
 /**
- * Adds to a list on the method, or on the class where the decorator stands there. `make` gets the place, and which of
- * its own it is.
+ * Adds to a list on the method, or on the class where the decorator stands there. `make` gets the class, the method's
+ * name, and which of its own it is.
  */
 function add(metadata, make) {
   return (target, property, descriptor) => {
@@ -18,16 +18,28 @@ function add(metadata, make) {
     if (typeof on !== 'function')
       throw check.typeError('RateLimit and SkipRateLimit belong on a controller or its methods');
     const before = Reflect.getOwnMetadata(metadata, on) ?? [];
-    const place = descriptor === undefined ? target.name : `${target.constructor.name}.${String(property)}`;
-    Reflect.defineMetadata(metadata, [make(place, before.length + 1), ...before], on);
+    const made =
+      descriptor === undefined
+        ? make(target, undefined, before.length + 1)
+        : make(target.constructor, property, before.length + 1);
+    Reflect.defineMetadata(metadata, [made, ...before], on);
   };
 }
 
 function RateLimit(rate, options = {}) {
   // Here, so that a mistake shows where it stands; every application makes its own, where it says.
   Limit.check(rate, options);
-  const limit = (place, nth) => ({ rate, options, place, objectName: objectName(options.name, place, nth) });
+  const limit = (type, property, nth) => description(rate, options, type, property, nth);
   return applyDecorators(add(LIMITS, limit), UseFilters(LimitsNeedModule));
+}
+
+/** What stands over a class or a method of it; `of` gives the same for a class that inherits it. */
+function description(rate, options, type, property, nth) {
+  const place = property === undefined ? type.name : `${type.name}.${String(property)}`;
+  return {
+    ...{ rate, options, place, type, objectName: objectName(options.name, place, nth) },
+    of: (heir) => description(rate, options, heir, property, nth),
+  };
 }
 
 /**

@@ -43,7 +43,7 @@ class TidegateRegistry {
   #fields = new WeakMap();
   /** Of routes that say nothing of their own. */
   #common;
-  /** A decorator's limit, made once for all the routes that it stands over. */
+  /** A decorator's limits, made once for all the routes of a class that it stands over: decorator → class → limits. */
   #decorated = new Map();
   /** Who has which name in a named scope. */
   #owners = new Map();
@@ -173,7 +173,7 @@ class TidegateRegistry {
     const entrance = this.#entranceOf(gateOn(handler, controller));
     if (skips.includes(undefined)) return new Plan([], entrance);
     const levels = [limitsOn(handler), limitsOn(controller)].map((level) =>
-      level.map((one) => [this.#make(one), named(one)]),
+      level.map((one) => [this.#make(one, controller), named(one)]),
     );
     const isCommon = skips.length === 0 && levels.every(({ length }) => length === 0);
     if (isCommon) return entrance === undefined ? this.#common : new Plan(this.#limits, entrance);
@@ -209,14 +209,17 @@ class TidegateRegistry {
     });
   }
 
-  #make(description) {
-    let limits = this.#decorated.get(description);
+  /** Classes that inherit a decorator have limits of their own: their routes are others. */
+  #make(decorated, type = decorated.type) {
+    let byType = this.#decorated.get(decorated);
+    if (byType === undefined) this.#decorated.set(decorated, (byType = new Map()));
+    let limits = byType.get(type);
     if (limits === undefined) {
-      const { rate, options, place, objectName } = description;
+      const { rate, options, place, objectName } = type === decorated.type ? decorated : decorated.of(type);
       if (isNamedScope(options.scope ?? this.#place.scope)) this.#own(objectName, place);
       const by = { holder: this, where: `@RateLimit on ${place}` };
       limits = Limit.all(rate, options, { ...this.#place, objectName, [DECLARED_BY]: by });
-      this.#decorated.set(description, limits);
+      byType.set(type, limits);
     }
     return limits;
   }

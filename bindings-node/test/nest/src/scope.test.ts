@@ -72,6 +72,21 @@ class OrdersController {
   }
 }
 
+/** What lists of things have in common. */
+abstract class Lists {
+  @Get()
+  @RateLimit('2/hour')
+  list() {
+    return this.constructor.name;
+  }
+}
+
+@Controller('books')
+class BooksController extends Lists {}
+
+@Controller('films')
+class FilmsController extends Lists {}
+
 for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
   const app = async (t: TestContext, options: TidegateOptions) => {
     const { app, url } = await start(adapter, [TidegateModule.forRoot(options)], [OrdersController], [Database]);
@@ -105,6 +120,21 @@ for (const adapter of Object.keys(ADAPTERS) as Adapter[]) {
       // Of twelve eight are gone; who was refused by another limit was not charged.
       assert.deepEqual(await statuses(other.request, '/orders', 5), [200, 200, 200, 200, 429]);
       assert.equal((await one.request('/orders')).status, 429);
+    });
+
+    it('gives each controller that inherits a route its own limit', async (t) => {
+      for (const scope of ['process', `host:${fresh()}`] as const) {
+        const { app, url } = await start(
+          adapter,
+          [TidegateModule.forRoot({ scope, ...settings })],
+          [BooksController, FilmsController],
+          [Database],
+        );
+        t.after(() => app.close());
+        const request = requester(url);
+        assert.deepEqual(await statuses(request, '/books', 3), [200, 200, 429]);
+        assert.deepEqual(await statuses(request, '/films', 3), [200, 200, 429]);
+      }
     });
 
     it('is for each limit to say as well', async (t) => {
