@@ -1,6 +1,6 @@
 //! The settings of every object, described.
 
-pub use crate::setting::{C, Dialect, Field, Kind, NODE, PYTHON, Preset, RUST, Table};
+pub use crate::setting::{C, Dialect, Field, Kind, NODE, PYTHON, Preset, RUST, Table, Value};
 
 /// All objects.
 pub static TABLES: [&Table; 12] = [
@@ -20,10 +20,12 @@ pub static TABLES: [&Table; 12] = [
 
 /// The texts that stand for values of the core in every language: `("states", ["closed", "open", …])`.
 #[cfg(not(loom))]
-pub fn names() -> [(&'static str, Vec<&'static str>); 5] {
+pub fn names() -> [(&'static str, Vec<&'static str>); 7] {
     use crate::arena::ArenaErrorKind;
     use crate::breaker::{EventKind, State};
+    use crate::gate::Kind as GateKind;
     use crate::limit::Algorithm;
+    use crate::shed::Priority;
 
     // A wrong argument is each language's own error.
     let arena_errors = ArenaErrorKind::ALL.into_iter().filter(|kind| *kind != ArenaErrorKind::Argument);
@@ -32,6 +34,8 @@ pub fn names() -> [(&'static str, Vec<&'static str>); 5] {
         ("events", EventKind::ALL.map(EventKind::name).to_vec()),
         ("algorithms", Algorithm::ALL.map(Algorithm::name).to_vec()),
         ("windows", Algorithm::ALL.into_iter().filter(|it| it.is_window()).map(Algorithm::name).collect()),
+        ("gate_kinds", GateKind::ALL.map(GateKind::name).to_vec()),
+        ("priorities", Priority::ALL.map(Priority::name).to_vec()),
         ("arena_errors", arena_errors.map(ArenaErrorKind::name).collect()),
     ]
 }

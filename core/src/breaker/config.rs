@@ -1,7 +1,7 @@
 //! A breaker's settings and their bounds.
 
 use super::rules::{lease_shift, nanos};
-use crate::setting::{Field, Kind, Preset, Table, of_name, time};
+use crate::setting::{Field, Kind, Preset, Slot, Table, Value, of_name, time};
 use crate::{ConfigError, ConfigErrorKind};
 use std::time::Duration;
 
@@ -97,6 +97,57 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
+    /// What a setting of [`SETTINGS`] is set to; `None`: it is left out, as one of the two windows is.
+    pub fn get(&self, field: &Field) -> Option<Value> {
+        match (field.name, self.window) {
+            ("window_calls", Window::Calls(calls)) => calls.value(),
+            ("window_duration", Window::Duration(span)) => span.value(),
+            ("window_calls" | "window_duration", _) => None,
+            // The slot is where to read as well as where to write.
+            (name, _) => self.clone().slot(name).value(),
+        }
+    }
+
+    /// Sets a setting of [`SETTINGS`]; `None`: to what holds where it is left out. Of the two windows the one that is
+    /// set holds.
+    ///
+    /// # Panics
+    /// The value is not of the setting's kind.
+    pub fn set(&mut self, field: &Field, value: Option<Value>) {
+        let usual = Self::default();
+        match (field.name, value) {
+            ("window_calls" | "window_duration", None) => self.window = usual.window,
+            ("window_calls", Some(Value::Count(calls))) => {
+                self.window = Window::Calls(u32::try_from(calls).unwrap_or(u32::MAX));
+            }
+            ("window_duration", Some(Value::Span(span))) => self.window = Window::Duration(span),
+            (name, value) => self.slot(name).put(field, value.or_else(|| usual.get(field))),
+        }
+    }
+
+    /// Where a setting stands that is no window.
+    fn slot(&mut self, name: &str) -> &mut dyn Slot {
+        match name {
+            "failure_rate_threshold" => &mut self.failure_rate_threshold,
+            "slow_call_duration" => &mut self.slow_call_duration,
+            "slow_call_rate_threshold" => &mut self.slow_call_rate_threshold,
+            "consecutive_failures" => &mut self.consecutive_failures,
+            "min_calls" => &mut self.min_calls,
+            "cooldown" => &mut self.cooldown,
+            "cooldown_backoff" => &mut self.cooldown_backoff,
+            "max_cooldown" => &mut self.max_cooldown,
+            "cooldown_jitter" => &mut self.cooldown_jitter,
+            "probes" => &mut self.probes,
+            "probe_timeout" => &mut self.probe_timeout,
+            "probe_failure_rate_threshold" => &mut self.probe_failure_rate_threshold,
+            "probes_at_once" => &mut self.probes_at_once,
+            "healthy_after" => &mut self.healthy_after,
+            "ramp" => &mut self.ramp,
+            "ramp_from" => &mut self.ramp_from,
+            _ => panic!("a breaker has no setting {name}"),
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         match self.window {
             Window::Calls(calls) => {
@@ -332,3 +383,36 @@ pub static SETTINGS: Table = Table {
         RAMP_FROM,
     ],
 };
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_set_and_read_by_its_description() {
+        let usual = BreakerConfig::default();
+        for field in SETTINGS.fields {
+            let value = match field.kind {
+                Kind::Count { .. } => Value::Count(7),
+                Kind::Real { max, .. } => Value::Real(if max > 1.0 { 3.0 } else { 0.75 }),
+                _ => Value::Span(Duration::from_secs(77)),
+            };
+            let mut config = usual.clone();
+            config.set(field, Some(value));
+            assert_eq!(config.get(field), Some(value), "{}", field.name);
+            let is_window = |field: &Field| field.name.starts_with("window_");
+            for other in SETTINGS.fields.iter().filter(|other| other.name != field.name) {
+                let expected = if is_window(field) && is_window(other) { None } else { usual.get(other) };
+                assert_eq!(config.get(other), expected, "{} beside {}", other.name, field.name);
+            }
+            config.set(field, None);
+            assert_eq!(config, usual, "{} left out", field.name);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "cooldown cannot be Some(Count(5))")]
+    fn a_value_of_another_kind_is_a_mistake_of_the_binding() {
+        BreakerConfig::default().set(SETTINGS.field("cooldown"), Some(Value::Count(5)));
+    }
+}

@@ -61,7 +61,7 @@ pub struct BreakerStats {
     pub rejected: u64,
     /// How often it opened by itself since it was made.
     pub opened: u64,
-    /// Nanoseconds until a probe may be tried; 0 when not open.
+    /// Nanoseconds until a probe may be tried; 0 when not open, `NEVER` while forced open.
     pub retry_after_ns: u64,
     /// What last opened it by itself: the window above begins empty with every state. `None`: it never did.
     pub last_trip: Option<Trip>,

@@ -1,7 +1,9 @@
-//! The settings as numbers, in an order of their own: what memory that is shared holds.
+//! The settings as numbers: what memory that is shared holds. The kind and the length of the window stand for the two
+//! windows, the others are in the order of [`SETTINGS`]; so another order of those is another layout of arenas.
 
-use super::config::{BreakerConfig, Window};
+use super::config::{BreakerConfig, SETTINGS, Window};
 use super::rules::nanos;
+use crate::setting::{Kind, Preset, Value};
 use std::time::Duration;
 
 pub(super) const KIND: usize = 0;
@@ -10,7 +12,6 @@ pub(super) const FAILURE_RATE: usize = 2;
 pub(super) const SLOW_CALL: usize = 3;
 pub(super) const SLOW_RATE: usize = 4;
 pub(super) const RUN: usize = 5;
-pub(super) const MIN_CALLS: usize = 6;
 pub(super) const COOLDOWN: usize = 7;
 pub(super) const BACKOFF: usize = 8;
 pub(super) const MAX_COOLDOWN: usize = 9;
@@ -23,7 +24,7 @@ pub(super) const HEALTHY: usize = 15;
 pub(super) const RAMP: usize = 16;
 pub(super) const RAMP_FROM: usize = 17;
 /// How many there are.
-pub(super) const CONFIG_WORDS: usize = 18;
+pub(super) const CONFIG_WORDS: usize = SETTINGS.fields.len();
 
 /// The settings as numbers.
 pub(super) fn words(config: &BreakerConfig) -> [u64; CONFIG_WORDS] {
@@ -31,55 +32,37 @@ pub(super) fn words(config: &BreakerConfig) -> [u64; CONFIG_WORDS] {
         Window::Calls(calls) => (0, calls.into()),
         Window::Duration(span) => (1, nanos(span)),
     };
-    [
-        kind,
-        window,
-        config.failure_rate_threshold.to_bits(),
-        config.slow_call_duration.map_or(0, nanos),
-        config.slow_call_rate_threshold.to_bits(),
-        config.consecutive_failures.unwrap_or(0).into(),
-        config.min_calls.into(),
-        nanos(config.cooldown),
-        config.cooldown_backoff.to_bits(),
-        config.max_cooldown.map_or(0, nanos),
-        config.cooldown_jitter.to_bits(),
-        config.probes.into(),
-        nanos(config.probe_timeout),
-        config.probe_failure_rate_threshold.map_or(0, f64::to_bits),
-        config.probes_at_once.unwrap_or(0).into(),
-        config.healthy_after.map_or(0, nanos),
-        config.ramp.map_or(0, nanos),
-        config.ramp_from.to_bits(),
-    ]
+    let mut words = [0; CONFIG_WORDS];
+    (words[KIND], words[WINDOW]) = (kind, window);
+    for (word, field) in words.iter_mut().zip(SETTINGS.fields).skip(WINDOW + 1) {
+        *word = match config.get(field) {
+            Some(Value::Count(count)) => count,
+            Some(Value::Real(real)) => real.to_bits(),
+            Some(Value::Span(span)) => nanos(span),
+            None => 0,
+        };
+    }
+    words
 }
 
 /// The settings that [`words`] says; from shared memory they are to be checked as any argument.
 pub(super) fn config(words: &[u64; CONFIG_WORDS]) -> BreakerConfig {
-    let small = |word: u64| u32::try_from(word).unwrap_or(u32::MAX);
-    let some = |word: u64| (word != 0).then_some(word);
-    let window = match words[KIND] {
-        0 => Window::Calls(small(words[WINDOW])),
-        _ => Window::Duration(Duration::from_nanos(words[WINDOW])),
+    let mut config = BreakerConfig::default();
+    let window = words[WINDOW];
+    config.window = match words[KIND] {
+        0 => Window::Calls(u32::try_from(window).unwrap_or(u32::MAX)),
+        _ => Window::Duration(Duration::from_nanos(window)),
     };
-    BreakerConfig {
-        window,
-        failure_rate_threshold: f64::from_bits(words[FAILURE_RATE]),
-        slow_call_duration: some(words[SLOW_CALL]).map(Duration::from_nanos),
-        slow_call_rate_threshold: f64::from_bits(words[SLOW_RATE]),
-        consecutive_failures: some(words[RUN]).map(small),
-        min_calls: small(words[MIN_CALLS]),
-        cooldown: Duration::from_nanos(words[COOLDOWN]),
-        cooldown_backoff: f64::from_bits(words[BACKOFF]),
-        max_cooldown: some(words[MAX_COOLDOWN]).map(Duration::from_nanos),
-        cooldown_jitter: f64::from_bits(words[JITTER]),
-        probes: small(words[PROBES]),
-        probe_timeout: Duration::from_nanos(words[PROBE_TIMEOUT]),
-        probe_failure_rate_threshold: some(words[PROBE_RATE]).map(f64::from_bits),
-        probes_at_once: some(words[AT_ONCE]).map(small),
-        healthy_after: some(words[HEALTHY]).map(Duration::from_nanos),
-        ramp: some(words[RAMP]).map(Duration::from_nanos),
-        ramp_from: f64::from_bits(words[RAMP_FROM]),
+    for (&word, field) in words.iter().zip(SETTINGS.fields).skip(WINDOW + 1) {
+        let value = match field.kind {
+            Kind::Count { .. } => Value::Count(word),
+            Kind::Real { .. } => Value::Real(f64::from_bits(word)),
+            _ => Value::Span(Duration::from_nanos(word)),
+        };
+        // Of a setting that may be left out, 0 says that it is.
+        config.set(field, Some(value).filter(|_| word != 0 || field.default != Preset::Unset));
     }
+    config
 }
 
 /// A word in which 0 stands for "never".

@@ -1,10 +1,12 @@
 //! `[breakers]`.
 
 use super::section::Section;
-use super::value::Settings;
+use super::value::{Settings, Value};
 use crate::arena::check_object_name;
-use crate::breaker::{BreakerConfig, SETTINGS, Window};
+use crate::breaker::{BreakerConfig, SETTINGS};
 use crate::retry::{self, BUDGET_SETTINGS, RetryBudgetConfig, RetryConfig};
+use crate::setting::Value as Given;
+use std::time::Duration;
 
 /// How calls of a dependency are made again, as a file says it under its breaker.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,25 +96,15 @@ fn breaker(section: &Section<'_, '_>) -> (Settings, Option<BreakerConfig>) {
 }
 
 fn config(given: &Settings) -> BreakerConfig {
-    let own = BreakerConfig::default();
-    let by_calls = given.count32("window_calls").map_or(own.window, Window::Calls);
-    BreakerConfig {
-        window: given.span("window_duration").map_or(by_calls, Window::Duration),
-        failure_rate_threshold: given.real("failure_rate_threshold").unwrap_or(own.failure_rate_threshold),
-        slow_call_duration: given.span("slow_call_duration"),
-        slow_call_rate_threshold: given.real("slow_call_rate_threshold").unwrap_or(own.slow_call_rate_threshold),
-        consecutive_failures: given.count32("consecutive_failures"),
-        min_calls: given.count32("min_calls").unwrap_or(own.min_calls),
-        cooldown: given.span("cooldown").unwrap_or(own.cooldown),
-        cooldown_backoff: given.real("cooldown_backoff").unwrap_or(own.cooldown_backoff),
-        max_cooldown: given.span("max_cooldown"),
-        cooldown_jitter: given.real("cooldown_jitter").unwrap_or(own.cooldown_jitter),
-        probes: given.count32("probes").unwrap_or(own.probes),
-        probe_timeout: given.span("probe_timeout").unwrap_or(own.probe_timeout),
-        probe_failure_rate_threshold: given.real("probe_failure_rate_threshold"),
-        probes_at_once: given.count32("probes_at_once"),
-        healthy_after: given.span("healthy_after"),
-        ramp: given.span("ramp"),
-        ramp_from: given.real("ramp_from").unwrap_or(own.ramp_from),
+    let mut config = BreakerConfig::default();
+    for field in SETTINGS.fields {
+        let value = match given.get(field.name) {
+            Some(Value::Count(count)) => Given::Count(*count),
+            Some(Value::Real(real)) => Given::Real(*real),
+            Some(Value::Span(ns)) => Given::Span(Duration::from_nanos(*ns)),
+            _ => continue,
+        };
+        config.set(field, Some(value));
     }
+    config
 }

@@ -2,6 +2,7 @@
 //! binding says names and times as its callers write them.
 
 mod dialect;
+mod value;
 
 #[cfg(all(feature = "policy", not(loom)))]
 pub(crate) use dialect::POLICY;
@@ -9,6 +10,8 @@ pub(crate) use dialect::POLICY;
 pub(crate) use dialect::setting;
 pub use dialect::{C, Dialect, NODE, PYTHON, RUST};
 pub(crate) use dialect::{of_name, time};
+pub(crate) use value::Slot;
+pub use value::Value;
 
 use crate::{ConfigError, ConfigErrorKind};
 use std::fmt::Display;

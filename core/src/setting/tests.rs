@@ -58,6 +58,9 @@ fn names_stand_by_number() {
     use crate::breaker::{EventKind, State};
     assert!(State::ALL.iter().enumerate().all(|(number, state)| *state as usize == number));
     assert!(EventKind::ALL.iter().enumerate().all(|(number, kind)| *kind as usize == number));
+    assert!(crate::gate::Kind::ALL.iter().enumerate().all(|(number, kind)| *kind as usize == number));
+    assert!(crate::shed::Priority::ALL.iter().enumerate().all(|(number, priority)| *priority as usize == number));
+    assert!(crate::queue::DropReason::ALL.iter().enumerate().all(|(number, reason)| *reason as usize == number));
     for (list, texts) in crate::config::names() {
         let different: std::collections::BTreeSet<_> = texts.iter().collect();
         assert_eq!(different.len(), texts.len(), "{list}");
