@@ -60,7 +60,7 @@ impl Backoff {
 /// to an atomic, so a load before the CAS would hide the other threads' loads from it, and the orders that follow from
 /// them.
 #[inline(always)]
-pub(crate) fn guess(word: &AtomicU64) -> u64 {
+pub(crate) fn load_for_cas(word: &AtomicU64) -> u64 {
     #[cfg(loom)]
     return word.fetch_or(0, Ordering::Acquire);
     // Acquire: what is read after it is no older, so that a verdict without a CAS holds as well.

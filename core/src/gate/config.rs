@@ -77,7 +77,7 @@ pub struct GateConfig {
     /// What calls may depend on, each named for itself in a [`Request`](super::Request).
     pub dependencies: Vec<(String, Arc<CircuitBreaker>)>,
     /// After which outcomes a call's cost is given back to the limits. By default none: who gives up a call could
-    /// otherwise make as many as he likes.
+    /// otherwise make as many as it likes.
     pub refund_on: Outcomes,
     /// Off, or only watching. By default [`Mode::from_env`].
     pub mode: Mode,

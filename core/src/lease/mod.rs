@@ -37,7 +37,7 @@ use crate::counters::Striped;
 #[cfg(not(loom))]
 use crate::memory::SeqLock;
 use crate::memory::{ObjectAllocator, One, PATIENCE};
-use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU64, Ordering, load_for_cas};
 use crate::sys::{generation, watch};
 use crate::{Clock, ConfigError};
 use word::Word;
@@ -177,7 +177,7 @@ impl Lease {
         if self.process != generation() && self.process != EVERY {
             return Err(0);
         }
-        let mut word = Word(guess(&self.word));
+        let mut word = Word(load_for_cas(&self.word));
         for _ in 0..PATIENCE {
             let live = word.live(now);
             if live == 0 || live < n {
@@ -198,7 +198,7 @@ impl Lease {
 
     /// [`tokens`](Self::tokens) at `now`.
     pub fn tokens_at(&self, now: u64) -> u32 {
-        Word(guess(&self.word)).live(now)
+        Word(load_for_cas(&self.word)).live(now)
     }
 
     /// `tokens` more up to `deadline_ns`; those that are held live on to the same deadline when `keep`, and are dropped
@@ -244,7 +244,7 @@ impl Lease {
 
     /// Counts, and the word.
     pub fn stats(&self) -> LeaseStats {
-        let word = Word(guess(&self.word));
+        let word = Word(load_for_cas(&self.word));
         let [admitted, denied, beyond, would_deny] = std::array::from_fn(|lane| self.counts.sum(lane));
         // Wrapping: foreign bytes in an arena must not panic.
         let asked = [denied, beyond, would_deny].into_iter().fold(admitted, u64::wrapping_add);
@@ -254,7 +254,7 @@ impl Lease {
     /// Spenders only ever lower the word, so at most its tokens' worth of them win against the refiller. Who wins more
     /// often is foreign: then the lease is closed, and what the step was to hold is dropped.
     fn change(&self, step: impl Fn(Word) -> (Word, u32)) -> Change {
-        let mut word = Word(guess(&self.word));
+        let mut word = Word(load_for_cas(&self.word));
         for _ in 0..=MOST {
             let (new, dropped) = step(word);
             match self.exchange(word, new) {
@@ -270,7 +270,7 @@ impl Lease {
     #[inline]
     fn exchange(&self, old: Word, new: Word) -> Result<(), Word> {
         // AcqRel: who spends a token sees what the refiller did before it was granted, and the refiller what was done
-        // with those that it finds spent. Acquire on failure: the step looks at what it found as `guess` does.
+        // with those that it finds spent. Acquire on failure: the step looks at what it found as `load_for_cas` does.
         let done = self.word.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire);
         done.map(drop).map_err(Word)
     }

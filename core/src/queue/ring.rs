@@ -18,7 +18,7 @@ use super::state::{Interest, QueueState};
 use crate::ConfigError;
 use crate::counters::Striped;
 use crate::memory::{ObjectAllocator, boxed};
-use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
+use crate::sync::{Arc, AtomicU64, Backoff, Ordering, UnsafeCell, load_for_cas};
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::OnceLock;
@@ -145,7 +145,7 @@ impl<T> Ring<T> {
     /// item comes back where there is more to do.
     #[inline(always)]
     pub(super) fn push_at_once(&self, item: T, now: impl FnOnce() -> u64) -> Result<(), T> {
-        let tail = guess(&self.state.tail.word);
+        let tail = load_for_cas(&self.state.tail.word);
         let at = sequence(tail);
         if self.is_plain()
             && tail & (self.marks.refuse | WAITING) == 0
@@ -165,7 +165,7 @@ impl<T> Ring<T> {
         if !self.is_plain() {
             return None;
         }
-        let head = guess(&self.state.head);
+        let head = load_for_cas(&self.state.head);
         let taken = self.take::<TIMED>(head)?;
         self.state.popped(head + ONE);
         Some(taken)
@@ -206,7 +206,7 @@ impl<T> Ring<T> {
         now: impl FnOnce() -> u64,
         due: u64,
     ) -> Result<Option<T>, PushError<T>> {
-        let tail = guess(&self.state.tail.word);
+        let tail = load_for_cas(&self.state.tail.word);
         let at = sequence(tail);
         if tail & (self.marks.refuse | WAITING) == 0
             && self.depth_with(at) < self.marks.slow_path_depth
@@ -249,7 +249,7 @@ impl<T> Ring<T> {
     ) -> Result<Option<T>, PushError<T>> {
         let state = &*self.state;
         let backoff = Backoff::new();
-        let mut tail = guess(&state.tail.word);
+        let mut tail = load_for_cas(&state.tail.word);
         let (at, slow) = loop {
             let at = sequence(tail);
             let mut next = tail + ONE;
@@ -260,7 +260,7 @@ impl<T> Ring<T> {
                     Err(Some(kind)) => return Err(PushError { item, kind }),
                     Err(None) => {
                         backoff.spin();
-                        tail = guess(&state.tail.word);
+                        tail = load_for_cas(&state.tail.word);
                         continue;
                     }
                 }
@@ -268,7 +268,7 @@ impl<T> Ring<T> {
             if !self.is_free(at) {
                 // An old tail, or a pop between its claim and its release of this slot.
                 backoff.snooze();
-                tail = guess(&state.tail.word);
+                tail = load_for_cas(&state.tail.word);
                 continue;
             }
             match self.claim(tail, next) {
@@ -325,7 +325,7 @@ impl<T> Ring<T> {
         let target = at.checked_sub(self.marks.capacity)?;
         let backoff = Backoff::new();
         loop {
-            let head = guess(&self.state.head);
+            let head = load_for_cas(&self.state.head);
             if sequence(head) > target {
                 return None;
             }
@@ -343,7 +343,7 @@ impl<T> Ring<T> {
     /// Takes the oldest item with its times (none unless `TIMED`; that of its push only with sojourn times).
     #[inline]
     pub(super) fn pop<const TIMED: bool>(&self) -> Result<(T, Times), PopError> {
-        let head = guess(&self.state.head);
+        let head = load_for_cas(&self.state.head);
         match self.take::<TIMED>(head) {
             Some(taken) => {
                 self.state.popped(head + ONE);
@@ -358,7 +358,7 @@ impl<T> Ring<T> {
     fn pop_with_care<const TIMED: bool>(&self) -> Result<(T, Times), PopError> {
         let backoff = Backoff::new();
         loop {
-            let head = guess(&self.state.head);
+            let head = load_for_cas(&self.state.head);
             if let Some(taken) = self.take::<TIMED>(head) {
                 self.state.popped(head + ONE);
                 return Ok(taken);

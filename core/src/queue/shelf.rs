@@ -17,7 +17,7 @@ use super::options::Place;
 use super::state::{Interest, QueueState};
 use crate::ConfigError;
 use crate::memory::boxed;
-use crate::sync::{Arc, AtomicU32, AtomicU64, Backoff, Ordering, UnsafeCell, guess};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Backoff, Ordering, UnsafeCell, load_for_cas};
 use crate::sys::generation;
 use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -191,7 +191,7 @@ impl<T> Shelf<T> {
     /// In a turn: the tail as it was before the claim, and whether another item must go.
     fn claim(&self) -> Result<(u64, bool), Stop> {
         let (state, marks) = (&*self.state, self.state.marks);
-        let mut tail = guess(&state.tail.word);
+        let mut tail = load_for_cas(&state.tail.word);
         loop {
             if tail & marks.refuse != 0 {
                 return Err(Stop::Marked(tail));

@@ -4,7 +4,7 @@
 
 use super::error::{PopError, PushErrorKind};
 use super::marks::{CLOSED, Marks, REJECTING, WAITING, sequence};
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, guess};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, load_for_cas};
 use crate::sys::PerProcess;
 use crate::wait::WaitList;
 use crossbeam_utils::CachePadded;
@@ -131,7 +131,7 @@ impl QueueState {
     /// so with a later head, which has the announcement of every pusher that sleeps because of it.
     #[cold]
     fn make_room(&self, head: u64) {
-        let mut tail = guess(&self.tail.word);
+        let mut tail = load_for_cas(&self.tail.word);
         let waiting = head & WAITING != 0;
         loop {
             if tail & REJECTING == 0 {

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use crate::memory::{PATIENCE, Zeroable};
-use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU64, Ordering, load_for_cas};
 
 #[repr(C)]
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Cell {
     /// The word that stands there now by the caller; `None` where another's counts.
     fn raise(&self, interval: u64, value: f64) -> Option<u64> {
         let (cell, new) = (&self.0[(number(interval) % 2) as usize], pack(interval, value));
-        let mut word = guess(cell);
+        let mut word = load_for_cas(cell);
         for _ in 0..PATIENCE {
             let (found, present) = unpack(word);
             if found == number(interval) && present >= value {

@@ -1,5 +1,5 @@
-//! The level of a user: a keyed hash of user and hour, so that his retries, and his calls to all services with that
-//! key, meet the same fate, and next hour somebody else's turn comes (WeChat's DAGOR, SoCC '18).
+//! The level of a user: a keyed hash of user and hour, so that a user's retries, and the calls to all services with
+//! that key, meet the same fate, and next hour somebody else's turn comes (WeChat's DAGOR, SoCC '18).
 //!
 //! The hash is SipHash-1-3 of the user's bytes and the hour since 1970 as eight bytes, the least first, under the two
 //! SipHashes, under zeroes, of the key's bytes and a byte 0 and 1; the level is its highest seven bits.

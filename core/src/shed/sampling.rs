@@ -9,7 +9,7 @@ use super::signal::{Signal, SignalKind, pressure_of};
 use super::threshold::{CRITICAL, TOP, Word, fallen, risen, share};
 use super::turn::Turn;
 use crate::memory::{ObjectAllocator, One};
-use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU64, Ordering, load_for_cas};
 use crate::sys::ForkLock;
 use crate::{ConfigError, ConfigErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -248,7 +248,7 @@ impl LoadShedder {
                 (pressure, leader) = (own, Some(at));
             }
         }
-        let word = guess(&self.control.word);
+        let word = load_for_cas(&self.control.word);
         let threshold = Word::unpack(word).in_force(now_ms, self.lasts_ms());
         let most = if self.critical_may_go(pressure, now_ms) { TOP } else { CRITICAL };
         let threshold = if pressure >= 1.0 {

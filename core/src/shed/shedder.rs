@@ -181,8 +181,8 @@ impl LoadShedder {
     }
 
     /// Whether a call of this priority may be served. `level` is its place within the class, from 0, the last to be
-    /// shed, to 127: [`level_of`](Self::level_of) its user, so that his calls meet one fate. Where all are of one level
-    /// they are shed by chance.
+    /// shed, to 127: [`level_of`](Self::level_of) its user, so that all of a user's calls meet one fate. Where all are
+    /// of one level they are shed by chance.
     #[inline]
     pub fn admit(&self, priority: Priority, level: u8) -> bool {
         // Relaxed: the word is all there is to know.
@@ -287,7 +287,7 @@ impl LoadShedder {
         }
     }
 
-    /// The level of a user, from 0 to 127: a keyed hash of him and the hour, the same in all services with that key.
+    /// The level of a user, from 0 to 127: a keyed hash of user and hour, the same in all services with that key.
     pub fn level_of(&self, user: &[u8]) -> u8 {
         self.key.level(user)
     }

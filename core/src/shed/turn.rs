@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use crate::memory::Zeroable;
-use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU64, Ordering, load_for_cas};
 
 const NUMBER_BITS: u32 = 8;
 /// A time further ahead than a turn could have put it is a bad reading's. A late thread is not as late as that; if it
@@ -37,7 +37,7 @@ impl Turn {
     #[inline]
     pub(super) fn take(&self, now_ns: u64, each_ns: u64, count: u64) -> Option<u64> {
         let (now_us, each_us) = (now_ns / 1000, (each_ns / 1000).max(1));
-        let word = guess(&self.0);
+        let word = load_for_cas(&self.0);
         if !Self::is_due(word, now_us, each_us) {
             return None;
         }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
 use crate::memory::{ObjectAllocator, One, Watch, Zeroable};
-use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU64, Ordering, load_for_cas};
 use crate::{Clock, ConfigError};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Forced {
 
     /// Whether the caller is the one. At most one is, of those whose readings lie less than so long apart.
     pub(super) fn try_pass(&self, now_ns: u64, clock: &Clock) -> bool {
-        let (now, next) = (now_ns.saturating_sub(self.epoch_ns), guess(&self.shared.next));
+        let (now, next) = (now_ns.saturating_sub(self.epoch_ns), load_for_cas(&self.shared.next));
         if now < next && !self.is_bad(next, now_ns, clock) {
             return false;
         }
@@ -68,7 +68,7 @@ impl Forced {
 
     /// Nanoseconds until one may pass.
     pub(super) fn wait(&self, now_ns: u64) -> u64 {
-        guess(&self.shared.next).saturating_sub(now_ns.saturating_sub(self.epoch_ns)).min(self.each_ns)
+        load_for_cas(&self.shared.next).saturating_sub(now_ns.saturating_sub(self.epoch_ns)).min(self.each_ns)
     }
 }
 

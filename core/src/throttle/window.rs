@@ -7,7 +7,7 @@
 
 use crate::ConfigError;
 use crate::memory::{ObjectAllocator, One, PATIENCE, Zeroable};
-use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU64, Ordering, load_for_cas};
 use std::time::Duration;
 
 const SLICES: u64 = 10;
@@ -112,7 +112,7 @@ impl Window {
     pub(super) fn add(&self, now_ns: u64, more: Tally) {
         let now = self.number(now_ns);
         let cell = &self.shared.0[now as usize % CELLS];
-        let mut word = guess(cell);
+        let mut word = load_for_cas(cell);
         for _ in 0..PATIENCE {
             let found = Slice::unpack(word);
             // Zeroes are nobody's slice; with nothing in it, it makes no difference which one it is.
@@ -134,7 +134,7 @@ impl Window {
     pub(super) fn sum(&self, now_ns: u64) -> Tally {
         let (now, mut sum) = (self.number(now_ns), Tally::default());
         for cell in &self.shared.0 {
-            let slice = Slice::unpack(guess(cell));
+            let slice = Slice::unpack(load_for_cas(cell));
             if self.holds(slice, now) {
                 sum.requests += slice.tally.requests;
                 sum.accepts += slice.tally.accepts;

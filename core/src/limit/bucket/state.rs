@@ -11,7 +11,7 @@ use super::word::Word;
 use crate::decision::NEVER;
 use crate::limit::{GAVE_UP_NS, WarmUp};
 use crate::memory::{ChangeLock, ObjectAllocator, One, PATIENCE, Watch, Zeroable};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, load_for_cas};
 use crate::{Clock, ConfigError, Decision, Quota};
 use std::sync::Arc;
 
@@ -590,7 +590,7 @@ impl BucketState {
     #[inline]
     pub(super) fn load(&self) -> u64 {
         // Acquire: pairs with the release of `update`, so that the slot is at least as new as the word.
-        guess(&self.shared.word)
+        load_for_cas(&self.shared.word)
     }
 
     #[inline]

@@ -1,16 +1,16 @@
 //! A limit per key in a fixed table.
 
+mod any_algorithm;
 #[cfg(not(loom))]
 mod arena;
+mod cache_line;
 mod cell;
 mod config;
 mod hash;
 mod kind;
-mod line;
 mod ops;
 mod quotas;
 mod reclaim;
-mod rule;
 mod set_member;
 mod strikes;
 mod table;
@@ -27,10 +27,10 @@ use crate::decision::NEVER;
 use crate::limit::{Algorithm, Mode, WarmUp};
 use crate::memory::ObjectAllocator;
 use crate::{Clock, ConfigError, Decision, Quota};
+use any_algorithm::AnyAlgorithm;
 use hash::KeyHasher;
 use ops::Taken;
 use quotas::Quotas;
-use rule::Rule;
 use std::time::Duration;
 use strikes::Strikes;
 use time::Present;
@@ -103,7 +103,7 @@ use units::Units;
 pub struct RateLimiter {
     hasher: KeyHasher,
     identity: u64,
-    rule: Rule,
+    rule: AnyAlgorithm,
     quotas: Quotas,
     epoch_ns: u64,
     clock: Clock,
@@ -209,7 +209,7 @@ impl RateLimiter {
         let hasher = KeyHasher::of(room);
         let declared: Vec<Quota> = std::iter::once(quota).chain(config.fastest).collect();
         let present = Present::new(clock.clone(), epoch_ns);
-        let rule = Rule::in_room(room, algorithm, &declared, max_keys, &present)?;
+        let rule = AnyAlgorithm::in_room(room, algorithm, &declared, max_keys, &present)?;
         declared.iter().try_for_each(|quota| rule.units(quota).map(|_| ()))?;
         let quotas = Quotas::in_room(room, quota)?;
         if room.is_fresh() {

@@ -1,6 +1,6 @@
 //! What a limiter does to a key, as steps of its table.
 
-use super::kind::{Charge, Kind, Level, Verdict};
+use super::kind::{CellAlgorithm, Charge, Level, Verdict};
 use super::table::{Op, Spot, Step, Table};
 use super::time::Now;
 use super::units::Units;
@@ -46,7 +46,7 @@ pub(super) struct Acquire<'a, K> {
     pub(super) n: u32,
 }
 
-impl<K: Kind> Op for Acquire<'_, K> {
+impl<K: CellAlgorithm> Op for Acquire<'_, K> {
     type Answer = bool;
     const HOLDS: bool = K::EXTENDS;
 
@@ -80,7 +80,7 @@ pub(super) struct Take<'a, K> {
     pub(super) look: bool,
 }
 
-impl<K: Kind> Take<'_, K> {
+impl<K: CellAlgorithm> Take<'_, K> {
     fn level(&self, state: u64, now: Now) -> Level {
         match self.kind.penalties().left(state, now) {
             // From the end of a penalty on the state says when it is free.
@@ -109,7 +109,7 @@ impl<K: Kind> Take<'_, K> {
     }
 }
 
-impl<K: Kind> Op for Take<'_, K> {
+impl<K: CellAlgorithm> Op for Take<'_, K> {
     type Answer = Taken;
     const HOLDS: bool = K::EXTENDS;
 
@@ -149,7 +149,7 @@ impl<K: Kind> Op for Take<'_, K> {
 }
 
 /// See [`Op::hold`].
-pub(super) fn held<K: Kind>(kind: &K, units: &Units, state: u64, now: Now) -> Option<u64> {
+pub(super) fn held<K: CellAlgorithm>(kind: &K, units: &Units, state: u64, now: Now) -> Option<u64> {
     let held = kind.extend(units, state, now);
     (held != state).then_some(held)
 }
@@ -160,7 +160,7 @@ pub(super) struct Claim<'a, K> {
     pub(super) units: &'a Units,
 }
 
-impl<K: Kind> Op for Claim<'_, K> {
+impl<K: CellAlgorithm> Op for Claim<'_, K> {
     type Answer = ();
 
     fn give_up(&self) {}
@@ -180,7 +180,7 @@ pub(super) struct Refund<'a, K> {
     pub(super) n: u32,
 }
 
-impl<K: Kind> Op for Refund<'_, K> {
+impl<K: CellAlgorithm> Op for Refund<'_, K> {
     type Answer = ();
 
     fn give_up(&self) {}
@@ -207,7 +207,7 @@ pub(super) struct Undo<'a, K> {
     pub(super) resets: u64,
 }
 
-impl<K: Kind> Op for Undo<'_, K> {
+impl<K: CellAlgorithm> Op for Undo<'_, K> {
     type Answer = ();
 
     fn give_up(&self) {}
@@ -230,7 +230,7 @@ pub(super) struct Penalize<'a, K> {
     pub(super) end_ns: u64,
 }
 
-impl<K: Kind> Op for Penalize<'_, K> {
+impl<K: CellAlgorithm> Op for Penalize<'_, K> {
     type Answer = bool;
 
     fn give_up(&self) -> bool {
@@ -257,7 +257,7 @@ pub(super) struct Reset<'a, K> {
     pub(super) table: &'a Table,
 }
 
-impl<K: Kind> Op for Reset<'_, K> {
+impl<K: CellAlgorithm> Op for Reset<'_, K> {
     type Answer = ();
 
     fn give_up(&self) {}

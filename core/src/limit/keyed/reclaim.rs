@@ -49,9 +49,9 @@
 //! night leaps as well, and would find no room; and what is confirmed may still go back.)
 #![allow(unsafe_code)] // `unsafe impl Zeroable` for atomics.
 
+use super::cache_line::{CacheLine, Header, Sweep};
 use super::cell::{self, PENALTY};
 use super::kind::Layout;
-use super::line::{Header, Line, Sweep};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
 use crate::memory::{ObjectAllocator, One, TRIES, Watch, Zeroable};
@@ -302,7 +302,13 @@ impl Reclaim {
     ///
     /// `header`: as it was loaded. What was loaded from a cell before is of this epoch.
     #[inline(always)]
-    pub(super) fn settle<K: Layout>(&self, kind: &K, line: &Line, header: Header, now: Now) -> Option<(Epoch, Latest)> {
+    pub(super) fn settle<K: Layout>(
+        &self,
+        kind: &K,
+        line: &CacheLine,
+        header: Header,
+        now: Now,
+    ) -> Option<(Epoch, Latest)> {
         let latest = self.witness(kind, now);
         let epoch = self.put_in_order(kind, line, header, latest)?;
         if later(latest.reading(kind, now).tick, epoch.end()) {
@@ -321,7 +327,7 @@ impl Reclaim {
     pub(super) fn put_in_order<K: Layout>(
         &self,
         kind: &K,
-        line: &Line,
+        line: &CacheLine,
         header: Header,
         latest: Latest,
     ) -> Option<Epoch> {
@@ -340,7 +346,7 @@ impl Reclaim {
     /// epoch since. Then what is charged there is sound, and who is charged in a line that rests in its epoch raises no
     /// latest moment: so the clock is asked before anything is dated back.
     #[cold]
-    fn set_back<K: Layout>(&self, kind: &K, line: &Line, header: Header, latest: Latest) {
+    fn set_back<K: Layout>(&self, kind: &K, line: &CacheLine, header: Header, latest: Latest) {
         let present = kind.now(self.present.ns(0));
         if kind.coarse(present) > latest.ns {
             self.witness(kind, present);
@@ -351,7 +357,7 @@ impl Reclaim {
 
     /// Marks a line and sweeps it. `header`: as it was read by who found the line to be of another epoch.
     #[cold]
-    fn sweep<K: Layout>(&self, kind: &K, line: &Line, header: Header, sweep: Sweep) {
+    fn sweep<K: Layout>(&self, kind: &K, line: &CacheLine, header: Header, sweep: Sweep) {
         if mark(line, header, sweep) {
             self.finish(kind, line, header.marked(sweep));
         }
@@ -360,7 +366,7 @@ impl Reclaim {
     /// Goes on with the sweep of a line that is marked, whoever began it, until it is over or the line's header
     /// another; look again.
     #[cold]
-    pub(super) fn finish<K: Layout>(&self, kind: &K, line: &Line, marked: Header) {
+    pub(super) fn finish<K: Layout>(&self, kind: &K, line: &CacheLine, marked: Header) {
         let Some(sweep) = marked.sweeping() else { return };
         let latest = self.latest(kind);
         match latest.epoch(sweep.target) {
@@ -374,7 +380,7 @@ impl Reclaim {
     }
 
     /// Brings a line to a later epoch.
-    fn sweep_on<K: Layout>(&self, kind: &K, line: &Line, marked: Header, target: Epoch) {
+    fn sweep_on<K: Layout>(&self, kind: &K, line: &CacheLine, marked: Header, target: Epoch) {
         // Penalties end as of the latest moment, whoever sweeps.
         let (from, now) = (target.back_to(marked.epoch()), self.latest(kind).now(kind));
         if put_all(line, marked, |state| dated(kind, state, (from, target), now)) {
@@ -392,7 +398,7 @@ impl Reclaim {
     ///
     /// A penalty that is in force stays. One that is over may have been put for as long as the bad reading made a count
     /// last, and reads as one of long ago: its key is used up as well, or the penalty would be a pardon.
-    fn sweep_back<K: Layout>(&self, kind: &K, line: &Line, marked: Header, target: Epoch) {
+    fn sweep_back<K: Layout>(&self, kind: &K, line: &CacheLine, marked: Header, target: Epoch) {
         let latest_moment = self.latest(kind);
         let at = latest(target.start, latest_moment.evicting(target));
         // As of the earliest reading that will find the line at rest there, and so knows of no later moment: what is
@@ -449,7 +455,7 @@ impl Lost {
 }
 
 /// Marks a line that is to be swept. False: somebody else was faster, or an insertion; look again.
-fn mark(line: &Line, header: Header, sweep: Sweep) -> bool {
+fn mark(line: &CacheLine, header: Header, sweep: Sweep) -> bool {
     let marked = header.marked(sweep).0;
     // AcqRel: before any cell is dated. Relaxed on failure: nothing was done.
     line.header.compare_exchange(header.0, marked, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -457,12 +463,12 @@ fn mark(line: &Line, header: Header, sweep: Sweep) -> bool {
 
 /// Puts what `to` makes of each state of a marked line, where it makes anything of it. False: the line is no longer
 /// marked so, or too many races were lost; look again.
-fn put_all(line: &Line, marked: Header, to: impl Fn(u64) -> Option<u64>) -> bool {
+fn put_all(line: &CacheLine, marked: Header, to: impl Fn(u64) -> Option<u64>) -> bool {
     line.cells.iter().all(|word| {
         for _ in 0..TRIES {
             #[cfg(all(test, not(loom)))]
             halfway::call();
-            // Acquire: see `Line::find`.
+            // Acquire: see `CacheLine::find`.
             let found = word.load(Ordering::Acquire);
             // Acquire: read after the cell, which so is one of before the sweep's end: what is charged after it is
             // published with it.
@@ -490,10 +496,10 @@ pub(super) fn dated<K: Layout>(kind: &K, state: u64, (from, target): (Epoch, Epo
 }
 
 /// The cell to give away: an empty one, else the one that has been free for longest.
-pub(super) fn victim<K: Layout>(kind: &K, line: &Line, evict: u64, now: Now) -> Option<usize> {
+pub(super) fn victim<K: Layout>(kind: &K, line: &CacheLine, evict: u64, now: Now) -> Option<usize> {
     let mut best = None;
     for (index, word) in line.cells.iter().enumerate() {
-        // Acquire: see `Line::find`.
+        // Acquire: see `CacheLine::find`.
         let found = word.load(Ordering::Acquire);
         if found == 0 {
             return Some(index);

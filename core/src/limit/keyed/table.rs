@@ -15,11 +15,11 @@
 //! A late helper cannot give away a cell twice: free states of one key only ever move forward in time (what is put is
 //! never before the evicting moment, what is given away always), so an exchange from a stale one fails.
 
+use super::cache_line::{CacheLine, Header};
 use super::cell::{self, PENALTY};
 use super::config::MAX_KEYS;
 use super::hash::KeyHash;
 use super::kind::Layout;
-use super::line::{Header, Line};
 use super::reclaim::{Latest, Reclaim, dated, victim};
 use super::time::{Epoch, Now, Present, later, latest};
 use crate::ConfigError;
@@ -38,7 +38,7 @@ pub(super) const OVERFLOWED: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct Table {
-    lines: SharedSlice<Line>,
+    lines: SharedSlice<CacheLine>,
     /// `used:1 | epoch:16 | state:40`, shared by all keys that come to a word.
     sketch: SharedSlice<AtomicU64>,
     reclaim: Reclaim,
@@ -93,7 +93,7 @@ impl<T> Step<T> {
 impl Table {
     /// Three parts, and those of its counters.
     pub(super) fn in_room(room: &mut ObjectAllocator, max_keys: usize, present: Present) -> Result<Self, ConfigError> {
-        let lines = (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<Line>());
+        let lines = (max_keys * LINE_BYTES_PER_KEY).div_ceil(size_of::<CacheLine>());
         Ok(Self {
             lines: room.sized_by(&MAX_KEYS, |room| room.cells(lines))?,
             sketch: room.sized_by(&MAX_KEYS, |room| room.cells(max_keys.div_ceil(KEYS_PER_WORD)))?,
@@ -339,7 +339,7 @@ impl Table {
         let (index, tag) = (header.index(), header.tag());
         let word = &line.cells[index];
         for attempt in 0.. {
-            // Acquire: see `Line::find`.
+            // Acquire: see `CacheLine::find`.
             let found = word.load(Ordering::Acquire);
             if cell::tag(found) == tag {
                 break;
@@ -388,7 +388,7 @@ impl Table {
         let (since, _) = self.reclaim.starting(kind, &self.reclaim.latest(kind), epoch);
         let Some(state) = self.shared_state(kind, (at, tag), (epoch, since), now) else { return false };
         for _ in 0..TRIES {
-            // Acquire: see `Line::find`.
+            // Acquire: see `CacheLine::find`.
             let found = line.cells[index].load(Ordering::Acquire);
             // Acquire: read after the cell, which so is within reach of this epoch.
             if line.header.load(Ordering::Acquire) != header.0 {
@@ -497,7 +497,7 @@ impl Table {
                 super::time::latest(last, epoch.back(kind.back()).start)
             });
             for word in &line.cells {
-                // Acquire: see `Line::find`.
+                // Acquire: see `CacheLine::find`.
                 let mut found = word.load(Ordering::Acquire);
                 for _ in 0..PATIENCE {
                     if found == 0 {
@@ -520,7 +520,7 @@ impl Table {
     }
 
     /// The header of a line that nobody is sweeping, as far as patience goes.
-    fn unmarked<K: Layout>(&self, kind: &K, line: &Line) -> Header {
+    fn unmarked<K: Layout>(&self, kind: &K, line: &CacheLine) -> Header {
         // Acquire: as in `attempt`.
         let load = || Header(line.header.load(Ordering::Acquire));
         let mut header = load();
@@ -537,14 +537,14 @@ impl Table {
     /// Keys with a cell of their own that are not free.
     pub(super) fn len<K: Layout>(&self, kind: &K, ns: u64) -> usize {
         let now = kind.now(ns);
-        let live = |line: &Line| {
+        let live = |line: &CacheLine| {
             // Acquire: a word that is swept or charged meanwhile may be counted or not.
             let header = Header(line.header.load(Ordering::Acquire));
             let latest = self.reclaim.latest(kind);
             let Some(epoch) = latest.epoch(header.epoch()) else { return 0 };
             let now = Now { near: epoch.start, ..latest.reading(kind, now) };
             let live = |word: &&AtomicU64| {
-                // Acquire: see `Line::find`.
+                // Acquire: see `CacheLine::find`.
                 let found = word.load(Ordering::Acquire);
                 found != 0 && later(kind.free_at(cell::state(found), now), now.tick)
             };

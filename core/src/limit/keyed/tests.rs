@@ -265,7 +265,7 @@ fn what_is_taken_back_has_come_back_by_no_quota() {
 /// each.
 #[test]
 fn merged_states_admit_no_more_than_each() {
-    use super::kind::{Gcra, Kind, Layout, Verdict};
+    use super::kind::{CellAlgorithm, Gcra, Layout, Verdict};
     use super::units::{bucket_measure, bucket_units};
     let quotas = ["5/min", "60/s", "7 per 3 s", "100 per 20 s"].map(|rate| rate.parse::<Quota>().unwrap());
     let measure = bucket_measure(&quotas).unwrap();

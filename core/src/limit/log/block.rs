@@ -158,10 +158,10 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Puts another stamp in the place of one that somebody has had in hand for long, or left so when it was killed. If
-    /// he comes after all, what stands there counts in its place, as with [`put_down`](Self::put_down).
+    /// Puts another stamp in the place of one that a thread has had in hand for long, or left so when it was killed. If
+    /// it comes after all, what stands there counts in its place, as with [`put_down`](Self::put_down).
     pub(super) fn take_over(&self, slot: usize, in_hand: u64, put: u64) {
-        // AcqRel: as the claim. Relaxed on failure: he has put it down.
+        // AcqRel: as the claim. Relaxed on failure: that thread has put it down.
         let _ = self.stamps[slot].compare_exchange(in_hand, put, Ordering::AcqRel, Ordering::Relaxed);
     }
 

@@ -8,8 +8,8 @@
 //!   back, or the block is given back.
 //! - *No key has two blocks.* An insertion is announced by an exchange of the header as it was before the line was
 //!   searched. A late helper of an earlier one reads the header again after it made the owner closing, and gives it
-//!   away only if the header is still his; and no insertion begins while it finds an owner closing. With a SeqCst fence
-//!   between header and owners in both, one of them sees the other.
+//!   away only if the header is still its own; and no insertion begins while it finds an owner closing. With a SeqCst
+//!   fence between header and owners in both, one of them sees the other.
 //!
 //! Each exchange of an owner is another generation, so a late helper's fails.
 

@@ -5,9 +5,9 @@
 //! not:
 //!
 //! - *More than the limit in a period.* An admission owns a slot for each unit from its claim until it is dead as of
-//!   somebody's reading, and nobody writes over a slot that is live as of the reading that he writes. So those of one
-//!   period stand in different slots, and a reading that is late finds newer stamps in the others, which count for it
-//!   as well. Where fewer than all slots may be used, the thread looks again after its claim: each claims, passes a
+//!   some thread's reading, and no thread writes over a slot that is live as of the reading that it writes. So those of
+//!   one period stand in different slots, and a reading that is late finds newer stamps in the others, which count for
+//!   it as well. Where fewer than all slots may be used, the thread looks again after its claim: each claims, passes a
 //!   SeqCst fence and looks, so of two that race one at least sees the other (S. Dekker's argument) and takes its claim
 //!   back.
 //! - *Somebody else's stamps are touched.* A claim counts once the block's owner is found to be the same after it; a
@@ -24,7 +24,7 @@
 //!
 //! A bad reading puts stamps far ahead. They count until readings that were more than [`moment::AHEAD_NS`] behind have
 //! gone on for a minute without one that was not; then they are dated to the present (`memory/watch.rs`), also those
-//! that somebody left in hand when he was killed. A late thread's is none of these: who finds something far ahead reads
+//! that a thread left in hand when it was killed. A late thread's is none of these: who finds something far ahead reads
 //! the clock again.
 //! A key that was evicted as of a bad reading has lost its log: so keys without a block are denied until that is dead
 //! (see [`moment`]). A penalty that a bad reading put lasts until its end, or a reset.

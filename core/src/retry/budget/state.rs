@@ -9,7 +9,7 @@
 
 use super::rates::{PER_NS, Rates};
 use crate::memory::{ObjectAllocator, One, PATIENCE, Watch, Zeroable};
-use crate::sync::{AtomicU64, Ordering, guess};
+use crate::sync::{AtomicU64, Ordering, load_for_cas};
 use crate::{Clock, ConfigError};
 
 /// How much further ahead than any withdrawal could have put it the word must be before it can be a bad reading's.
@@ -76,7 +76,7 @@ impl BudgetState {
     /// A call pays in. Where all is there already, nothing is stored.
     #[inline]
     pub(super) fn deposit(&self, now_ns: u64) {
-        let (now, mut word) = (self.moment(now_ns), guess(&self.shared.word));
+        let (now, mut word) = (self.moment(now_ns), load_for_cas(&self.shared.word));
         for _ in 0..PATIENCE {
             if word <= now || self.rates.call == 0 {
                 return;
@@ -93,7 +93,7 @@ impl BudgetState {
     /// A whole retry, or nothing.
     #[inline]
     pub(super) fn withdraw(&self, now_ns: u64) -> bool {
-        let (now, mut raw) = (self.moment(now_ns), guess(&self.shared.word));
+        let (now, mut raw) = (self.moment(now_ns), load_for_cas(&self.shared.word));
         for _ in 0..PATIENCE {
             let word = self.plausible(raw, now_ns);
             let new = word.max(now).saturating_add(self.rates.retry);
@@ -110,7 +110,8 @@ impl BudgetState {
     }
 
     fn exchange(&self, from: u64, to: u64) -> Result<(), u64> {
-        // AcqRel: what was paid in or taken out is seen by whoever reads the word next. Acquire on failure: as `guess`.
+        // AcqRel: what was paid in or taken out is seen by whoever reads the word next. Acquire on failure: as
+        // `load_for_cas`.
         let done = self.shared.word.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Acquire);
         done.map(|_| ())
     }
@@ -143,13 +144,13 @@ impl BudgetState {
 
     /// Whole retries.
     pub(super) fn balance(&self, now_ns: u64) -> u64 {
-        let (now, word) = (self.moment(now_ns), guess(&self.shared.word));
+        let (now, word) = (self.moment(now_ns), load_for_cas(&self.shared.word));
         self.rates.most.saturating_sub(word.saturating_sub(now)) / self.rates.retry
     }
 
     /// Nanoseconds until time alone has paid in a retry; `None`: it pays nothing in.
     pub(super) fn wait(&self, now_ns: u64) -> Option<u64> {
-        let (now, word) = (self.moment(now_ns), guess(&self.shared.word));
+        let (now, word) = (self.moment(now_ns), load_for_cas(&self.shared.word));
         let missing = word.max(now).saturating_add(self.rates.retry).saturating_sub(now + self.rates.most);
         (self.rates.by_time || missing == 0).then(|| missing.div_ceil(PER_NS))
     }

@@ -11,7 +11,7 @@
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
 use super::super::time::{Now, Present, Ticks, later, latest, unwrap};
 use super::super::units::Units;
-use super::{Charge, Kind, Layout, Level, Verdict};
+use super::{CellAlgorithm, Charge, Layout, Level, Verdict};
 use crate::ConfigError;
 use crate::memory::{ObjectAllocator, One};
 use crate::sync::{AtomicU64, Ordering};
@@ -80,7 +80,7 @@ impl Fixed {
         later(begun, latest(tick, present)).then_some(begun)
     }
 
-    /// [`judge`](Kind::judge) of a window that [is far](Self::is_far), with what it would hold.
+    /// [`judge`](CellAlgorithm::judge) of a window that [is far](Self::is_far), with what it would hold.
     #[cold]
     #[inline(never)]
     fn judge_far(&self, window: Window, [ns, tick]: [u64; 2]) -> Verdict {
@@ -192,7 +192,7 @@ impl Layout for Fixed {
     }
 }
 
-impl Kind for Fixed {
+impl CellAlgorithm for Fixed {
     const EXTENDS: bool = true;
 
     fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {

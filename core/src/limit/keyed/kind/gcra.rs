@@ -4,7 +4,7 @@ use super::super::cell::{PENALTY, Penalty};
 use super::super::time::{Epoch, Now, Present, Ticks, later, latest, unwrap_from};
 use super::super::units::{MAX_CAPACITY_BITS, MAX_EPOCH_BITS, Measure, Units};
 use super::fills::{Fills, part_down, part_up};
-use super::{Charge, Kind, Layout, Level, Verdict};
+use super::{CellAlgorithm, Charge, Layout, Level, Verdict};
 use crate::ConfigError;
 use crate::decision::NEVER;
 use crate::limit::Algorithm;
@@ -184,7 +184,7 @@ impl Gcra {
         if later(tat, most) { Seen { heal: true, ..Seen::plain(units.id, most) } } else { Seen::plain(units.id, tat) }
     }
 
-    /// [`judge`](Kind::judge) where the state is not this quota's [own](Self::own).
+    /// [`judge`](CellAlgorithm::judge) where the state is not this quota's [own](Self::own).
     #[cold]
     #[inline(never)]
     fn judge_other(&self, units: &Units, state: u64, n: u32, [ns, tick, near, latest_ns]: [u64; 4]) -> Verdict {
@@ -347,7 +347,7 @@ impl Layout for Gcra {
     }
 }
 
-impl Kind for Gcra {
+impl CellAlgorithm for Gcra {
     #[inline]
     fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {
         let Some(tat) = self.own(units, state, now) else {

@@ -117,7 +117,7 @@ pub(super) struct Charge {
 }
 
 /// One algorithm over 40 bits of state.
-pub(super) trait Kind: Layout {
+pub(super) trait CellAlgorithm: Layout {
     /// Whether [`extend`](Self::extend) ever changes anything.
     const EXTENDS: bool = false;
 

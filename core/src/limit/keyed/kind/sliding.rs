@@ -3,11 +3,11 @@
 //! (2017).
 
 use super::super::Windows;
+use super::super::cache_line::EPOCH_NUMBER_BITS;
 use super::super::cell::{OWN_BITS, PENALTY, Penalty};
-use super::super::line::EPOCH_NUMBER_BITS;
 use super::super::time::{Epoch, Now, Present, later, unwrap};
 use super::super::units::Units;
-use super::{Charge, Kind, Layout, Level, Verdict};
+use super::{CellAlgorithm, Charge, Layout, Level, Verdict};
 
 /// At most `burst` in any window, by the weighted estimate. A tick is a window here, aligned to the epoch.
 #[derive(Debug)]
@@ -205,7 +205,7 @@ impl Layout for Sliding {
     }
 }
 
-impl Kind for Sliding {
+impl CellAlgorithm for Sliding {
     fn judge(&self, units: &Units, state: u64, now: Now, n: u32) -> Verdict {
         if n > units.burst {
             return Verdict::NEVER;

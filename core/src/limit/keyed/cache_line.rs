@@ -12,20 +12,20 @@ pub(super) const CELLS: usize = 7;
 
 #[repr(C, align(64))]
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct CacheLine {
     pub(super) header: AtomicU64,
     pub(super) cells: [AtomicU64; CELLS],
 }
 
 // SAFETY: atomics only.
-unsafe impl Zeroable for Line {
+unsafe impl Zeroable for CacheLine {
     #[cfg(loom)]
     fn blank() -> Self {
         Self { header: Zeroable::blank(), cells: Zeroable::blank() }
     }
 }
 
-impl Line {
+impl CacheLine {
     /// The cell of `tag`, and what it holds.
     #[inline]
     pub(super) fn find(&self, tag: u64) -> Option<(usize, u64)> {

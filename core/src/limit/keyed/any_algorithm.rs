@@ -2,7 +2,7 @@
 
 use super::config::QUEUE;
 use super::hash::KeyHash;
-use super::kind::{Charge, Fixed, Gcra, Kind, Layout, Level, NUMBERS, Sliding};
+use super::kind::{CellAlgorithm, Charge, Fixed, Gcra, Layout, Level, NUMBERS, Sliding};
 use super::ops::{Acquire, Claim, Own, Peek, Penalize, Refund, Reset, Take, Taken, Undo, held};
 use super::table::{EVICTIONS, OVERFLOWED, Op, Spot, Step, Table};
 use super::time::{Now, Present};
@@ -19,7 +19,7 @@ const MAX_FIXED: u32 = (1 << 20) - 1;
 const MAX_SLIDING: u32 = (1 << 18) - 1;
 
 #[derive(Debug)]
-pub(super) enum Rule {
+pub(super) enum AnyAlgorithm {
     Bucket(InCells<Gcra>),
     Fixed(InCells<Fixed>),
     Sliding(InCells<Sliding>),
@@ -43,15 +43,15 @@ impl<K> InCells<K> {
 macro_rules! by_kind {
     ($rule:expr, $kind:ident, $table:ident => $do:expr, $log:ident => $log_does:expr) => {
         match $rule {
-            Rule::Bucket(InCells { kind: $kind, table: $table }) => $do,
-            Rule::Fixed(InCells { kind: $kind, table: $table }) => $do,
-            Rule::Sliding(InCells { kind: $kind, table: $table }) => $do,
-            Rule::Log($log) => $log_does,
+            AnyAlgorithm::Bucket(InCells { kind: $kind, table: $table }) => $do,
+            AnyAlgorithm::Fixed(InCells { kind: $kind, table: $table }) => $do,
+            AnyAlgorithm::Sliding(InCells { kind: $kind, table: $table }) => $do,
+            AnyAlgorithm::Log($log) => $log_does,
         }
     };
 }
 
-impl Rule {
+impl AnyAlgorithm {
     /// For these quotas: the default, and the fastest if it was declared. Always the same parts for one algorithm.
     pub(super) fn in_room(
         room: &mut ObjectAllocator,
