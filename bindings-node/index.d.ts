@@ -135,6 +135,18 @@ export interface LimitSwitches {
   clock?: ManualClock;
 }
 
+/** Counts since the bucket was made. */
+export interface BucketStats {
+  // <stats bucket>
+  /** Calls admitted, without those of `wouldDeny`. */
+  admitted: number;
+  /** Calls denied. */
+  denied: number;
+  /** Calls that a dry run admitted and that would have been denied. */
+  wouldDeny: number;
+  // </stats>
+}
+
 /**
  * A token bucket: starts full, refills at `rate`, holds at most `burst` tokens (GCRA, ITU-T I.371). Rates from 1 a year
  * to 100 million a second. `n` is a whole number of tokens from 0.
@@ -165,7 +177,7 @@ export class TokenBucket {
   /** `count` tokens per `periodMs`. */
   readonly quota: { count: number; periodMs: number; burst: number };
   /** Counts since it was made. */
-  stats(): { admitted: number; denied: number; wouldDeny: number };
+  stats(): BucketStats;
 }
 
 export interface ClusterLimitOptions extends Quota, Omit<Place, 'scope' | 'name'> {
@@ -204,20 +216,19 @@ export interface ClusterLimitOptions extends Quota, Omit<Place, 'scope' | 'name'
 
 /** What a `ClusterLimit` decided, and how it goes with the store. */
 export interface ClusterStats {
+  // <stats cluster_limit>
   /** Calls admitted, by all processes of this machine. */
   admitted: number;
+  /** Calls denied. */
   denied: number;
+  /** Calls that a dry run let through and that would have been denied. */
   wouldDeny: number;
   /** Tokens that this machine may spend now. */
   tokens: number;
-  /** Until they are lost unless the store answers again. */
+  /** Milliseconds until they are lost unless the store answers again; 0: they are, or there are none. */
   expiresInMs: number;
-  /** Whether an agent leases. */
+  /** Whether an agent keeps the lease. */
   refilled: boolean;
-  /** What the store had left for all machines, by its latest answer. */
-  level: number;
-  /** Tokens granted to this machine. */
-  granted: number;
   /** Questions to the store. */
   syncs: number;
   /** Questions without an answer. */
@@ -226,10 +237,15 @@ export interface ClusterStats {
   late: number;
   /** Times that the store was another one, or had forgotten. */
   epochs: number;
-  /** How long the latest answer took. */
+  /** Tokens granted to this machine. */
+  granted: number;
+  /** How long the latest answer took. In milliseconds. */
   roundTripMs: number;
+  /** What the store had left for all machines, by its latest answer. */
+  level: number;
   /** What is wrong, if something is. Never the store's URL. */
   fault: string | undefined;
+  // </stats>
 }
 
 /**
@@ -319,16 +335,20 @@ export interface Block {
 }
 
 export interface RateLimiterStats {
+  // <stats limiter>
+  /** Calls admitted. */
   admitted: number;
+  /** Calls denied. */
   denied: number;
-  /** Admitted by a dry run that would have been denied. */
+  /** Calls admitted by a dry run that would have been denied. */
   wouldDeny: number;
   /** Idle keys that made room for others. */
   evictions: number;
-  /** Decided by the shared sketch, for want of room. */
+  /** Calls that were decided by the shared sketch, because their key found no room. */
   overflowed: number;
-  /** Keys blocked. */
+  /** Blocks of keys that went on after being denied. */
   blocked: number;
+  // </stats>
 }
 
 /** A quota of its own for some keys or calls: `limiter.tier({ rate, burst })`. Keep it; it belongs to that limiter. */
@@ -606,23 +626,30 @@ export type BreakerEventKind =
 // </names>
 
 export interface BreakerStats {
+  // <stats breaker>
+  /** Where it stands. */
   state: BreakerState;
   /** Closed, and calls come back by degrees: until somebody asks for one after the ramp's end. */
   ramping: boolean;
-  /** Calls in the window, and how many of them failed or were slow. */
+  /** Calls in the window. */
   calls: number;
+  /** Failed calls in the window. */
   failed: number;
+  /** Slow calls in the window. */
   slow: number;
-  /** failed / calls and slow / calls, 0 without calls. */
+  /** `failed / calls`, 0 without calls. */
   failureRate: number;
+  /** `slow / calls`, 0 without calls. */
   slowCallRate: number;
-  /** Calls refused and circuits opened since it was made. */
+  /** Calls refused since the breaker was made. */
   rejected: number;
+  /** How often it opened by itself since it was made. */
   opened: number;
-  /** ms until a probe may be tried. */
+  /** Milliseconds until a probe may be tried; 0 when not open, `Infinity` while forced open. */
   retryAfterMs: number;
-  /** What last opened it by itself (the window above begins empty with every state); null: it never did. */
+  /** What last opened it by itself: the window above begins empty with every state. `null`: it never did. */
   lastTrip: BreakerTrip | null;
+  // </stats>
 }
 
 /** The calls by which a circuit opened: its window as of the call that opened it, or the probes that did. */
@@ -740,12 +767,16 @@ export interface BreakerRegistryOptions extends CircuitBreakerOptions, Place {
 
 /** How full a registry is. */
 export interface RegistryStats {
-  /** Keys that have a breaker, and how many can. */
+  // <stats registry>
+  /** Keys that have a breaker. */
   breakers: number;
+  /** How many can have one. */
   maxBreakers: number;
-  /** Breakers that made room for others, and how often a key found none and shared `overflow`. */
+  /** Breakers that made room for others since the registry was made. */
   evicted: number;
+  /** How often a key found no room and shared the overflow breaker. */
   overflowed: number;
+  // </stats>
 }
 
 /**
@@ -936,27 +967,32 @@ export interface AdaptiveLimiterOptions extends Place {
 }
 
 export interface ConcurrencyStats {
+  // <stats concurrency>
   /** The limit in force. */
   limit: number;
   /** Permits held now. */
   inUse: number;
+  /** Calls admitted. */
   admitted: number;
   /** Calls that got no permit: `refused`, `timedOut` and `cancelled` together. */
   denied: number;
-  /** Admitted by a dry run that would have been denied. */
-  wouldDeny: number;
-  /** Permits taken back from processes that died. */
-  reclaimed: number;
   /** Calls refused without a wait. */
   refused: number;
-  /** Waits that ended at their `timeoutMs`. */
+  /** Waits that ended at their deadline. */
   timedOut: number;
-  /** Waits whose signal aborted. */
+  /** Waits that were given up before: a future dropped, a task cancelled, a signal aborted. In C none can be. */
   cancelled: number;
-  /** Calls that wait now, in all threads and processes of its scope. */
+  /**
+   * Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the last second.
+   */
   waiting: number;
-  /** The longest wait so far, of those that have ended and of those who wait now. */
+  /** The longest wait so far, of those that have ended and of those who wait now. In milliseconds. */
   longestWaitMs: number;
+  /** Calls admitted by a dry run that would have been denied. */
+  wouldDeny: number;
+  /** Permits taken back from processes that died (host scope). */
+  reclaimed: number;
+  // </stats>
 }
 
 /** Where a call belongs. */
@@ -967,19 +1003,25 @@ export interface PartitionOptions {
 
 /** A partition of a concurrency limit now, and its counts since the limiter was made. */
 export interface PartitionStats {
+  // <stats partition>
   /** Its share of the limit. */
   share: number;
   /** The places that it is guaranteed of the limit in force. */
   guaranteed: number;
   /** Permits that it holds now. */
   inUse: number;
-  /** Places beside those that are kept for it now, as calls of it have been refused. */
+  /**
+   * Places beside those that are kept for it now, as calls of it have been refused: nobody else has more of what is
+   * free.
+   */
   calledBack: number;
+  /** Calls admitted. */
   admitted: number;
   /** Calls that got no permit, at once or after a wait. */
   denied: number;
-  /** Admitted by a dry run that would have been denied. */
+  /** Calls admitted by a dry run that would have been denied. */
   wouldDeny: number;
+  // </stats>
 }
 
 /**
@@ -1052,16 +1094,18 @@ export interface RetryBudgetOptions extends Place {
 
 /** The balance of a retry budget, and counts since it was made. */
 export interface RetryBudgetStats {
-  /** Whole retries that could be withdrawn now. */
-  balance: number;
+  // <stats retry_budget>
   /** Calls paid in. */
   deposited: number;
   /** Retries paid for, without those of `wouldDeny`. */
   withdrawn: number;
   /** Retries refused. */
   denied: number;
-  /** Retries that a dry run let through and would have refused. */
+  /** Retries that a dry run let through and that would have been refused. */
   wouldDeny: number;
+  /** Whole retries that could be withdrawn now. */
+  balance: number;
+  // </stats>
 }
 
 /**
@@ -1373,11 +1417,14 @@ export interface ClientThrottleOptions extends Place {
 
 /** Counts since a client throttle was made, and what its window holds. */
 export interface ClientThrottleStats {
+  // <stats throttle>
+  /** Calls that the backend accepted. */
   accepted: number;
+  /** Calls that the backend refused. */
   refused: number;
   /** Calls rejected here. */
   rejected: number;
-  /** Calls that a dry run let through and would have rejected. */
+  /** Calls that a dry run let through and that would have been rejected. */
   wouldReject: number;
   /** Calls that passed because one each `forcePassMs` does. */
   forced: number;
@@ -1387,6 +1434,7 @@ export interface ClientThrottleStats {
   windowAccepts: number;
   /** The probability of a rejection now. */
   probability: number;
+  // </stats>
 }
 
 /**
@@ -1412,7 +1460,9 @@ export class ClientThrottle {
   stats(): ClientThrottleStats;
 }
 
+// <names priorities Priority>
 export type Priority = 'critical' | 'high' | 'normal' | 'sheddable';
+// </names>
 
 export type SignalKind =
   | 'queueFill'
@@ -1495,14 +1545,18 @@ export interface Shed {
 
 /** Counts since a load shedder was made, and what its last step found. */
 export interface ShedderStats {
+  // <stats shedder>
+  /** Calls that were admitted. */
   admitted: number;
-  /** Refused calls of each priority. */
+  /** Calls that were refused, of each priority. */
   shed: Record<Priority, number>;
-  /** Calls that a dry run let through and would have refused. */
+  /** Calls that a dry run let through and that would have been refused. */
   wouldShed: number;
+  /** The largest pressure at the last step. */
   pressure: number;
   /** The part of the calls that the threshold refuses, by what was asked for of late. */
   shedShare: number;
+  // </stats>
 }
 
 /**
@@ -1558,7 +1612,9 @@ export class LoadShedder {
 /** What became of a call that a gate let in. */
 export type GateOutcome = 'success' | 'failure' | 'dropped' | 'cancelled';
 /** A part of a gate, by its kind. */
+// <names gate_kinds GateKind>
 export type GateKind = 'access' | 'deadline' | 'shedder' | 'queue' | 'breaker' | 'concurrency' | 'limit';
+// </names>
 
 export interface GateOptions {
   /** How many calls may come: limits by name, or a LimitSet. A RateLimiter takes a key under its name. */
@@ -1620,12 +1676,16 @@ export interface PartVerdict {
 
 /** Counts since a gate was made, of this thread's object. */
 export interface GateStats {
+  // <stats gate>
+  /** Calls that were let in, with those of `wouldDeny`. */
   admitted: number;
+  /** Calls that were refused. */
   denied: number;
   /** Calls that a dry run let in and would have refused. */
   wouldDeny: number;
   /** Those that were refused, by the kind of the part that the answer named. */
   deniedBy: Record<GateKind, number>;
+  // </stats>
 }
 
 /**
@@ -1773,21 +1833,37 @@ export interface BoundedQueueOptions<T = unknown> {
 export type DropReason = 'oldest' | 'age' | 'codel' | 'deadline' | 'closed';
 
 export interface QueueStats {
+  // <stats queue>
+  /** Items held now. */
   depth: number;
+  /** Whether pushes are accepted now. */
   accepting: boolean;
+  /** Items accepted. */
   pushed: number;
+  /** Items popped or drained. */
   popped: number;
+  /** Pushes refused, full or closed; a waiting form counts once, at its deadline. */
   rejected: number;
-  /** For whatever reason: `pushed` is `popped`, `dropped` and `depth`. */
+  /** Items dropped, for whatever reason: `pushed` is `popped`, `dropped` and `depth`, at any moment. */
   dropped: number;
+  /** Of these, by their reasons: `oldest`. It had to make room for a newer one, as `onFull` says. */
   droppedOldest: number;
+  /** Of these, by their reasons: `age`. It waited longer than `maxAgeMs`. */
   droppedAge: number;
+  /** Of these, by their reasons: `codel`. The queue is overloaded, and it waited longer than twice the target. */
   droppedCodel: number;
+  /** Of these, by their reasons: `deadline`. Its own deadline had passed. */
   droppedDeadline: number;
+  /** Of these, by their reasons: `closed`. The queue was closed by `discard`. */
   droppedClosed: number;
-  /** As `BoundedQueue.leastDelayMs`. */
+  /**
+   * The least delay of the interval that ended last, of the lane where it is the longest; `undefined` without a
+   * discipline that measures it, and before the first. In milliseconds.
+   */
   leastDelayMs: number | undefined;
+  /** Whether that is overload. */
   overloaded: boolean;
+  // </stats>
 }
 
 /** What a push says of its item. */

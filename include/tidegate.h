@@ -543,11 +543,11 @@ typedef struct {
 typedef struct {
     /** sizeof(tg_bucket_snapshot) */
     size_t struct_size;
-    /** Calls admitted. */
+    /** Calls admitted, without those of would_deny. */
     uint64_t admitted;
     /** Calls denied. */
     uint64_t denied;
-    /** Calls that a dry run admitted and would have denied. */
+    /** Calls that a dry run admitted and that would have been denied. */
     uint64_t would_deny;
 } tg_bucket_snapshot;
 
@@ -808,13 +808,13 @@ typedef struct {
     uint64_t admitted;
     /** Calls denied. */
     uint64_t denied;
-    /** Calls that a dry run admitted and would have denied. */
+    /** Calls admitted by a dry run that would have been denied. */
     uint64_t would_deny;
     /** Idle keys that made room for others. */
     uint64_t evictions;
-    /** Calls that the shared sketch decided, because their key found no room. */
+    /** Calls that were decided by the shared sketch, because their key found no room. */
     uint64_t overflowed;
-    /** Keys blocked. */
+    /** Blocks of keys that went on after being denied. */
     uint64_t blocked;
 } tg_limiter_snapshot;
 
@@ -1313,11 +1313,11 @@ typedef struct {
     uint64_t admitted;
     /** Calls denied. */
     uint64_t denied;
-    /** Calls that a dry run admitted and would have denied. */
+    /** Calls that a dry run let through and that would have been denied. */
     uint64_t would_deny;
     /** Tokens that this machine may spend now. */
     uint64_t tokens;
-    /** Until they are lost unless the store answers again. */
+    /** Nanoseconds until they are lost unless the store answers again; 0: they are, or there are none. */
     uint64_t expires_in_ns;
     /** What the store had left for all machines, by its latest answer. */
     uint64_t level;
@@ -1331,9 +1331,9 @@ typedef struct {
     uint64_t late;
     /** Times that the store was another one, or had forgotten. */
     uint64_t epochs;
-    /** How long the latest answer took. */
+    /** How long the latest answer took. In nanoseconds. */
     uint64_t round_trip_ns;
-    /** 1 while an agent leases, else 0. */
+    /** 1 or 0. Whether an agent keeps the lease. */
     uint64_t refilled;
 } tg_cluster_limit_snapshot;
 
@@ -1574,7 +1574,7 @@ typedef struct {
 typedef struct {
     /** sizeof(tg_breaker_snapshot) */
     size_t struct_size;
-    /** One of tg_state. */
+    /** Where it stands. One of tg_state. */
     int32_t state;
     /** Calls in the window. */
     uint32_t calls;
@@ -1588,7 +1588,7 @@ typedef struct {
     double slow_call_rate;
     /** Calls refused since the breaker was made. */
     uint64_t rejected;
-    /** How often it opened since it was made. */
+    /** How often it opened by itself since it was made. */
     uint64_t opened;
     /** Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open. */
     uint64_t retry_after_ns;
@@ -1603,7 +1603,7 @@ typedef struct {
     uint32_t trip_failed;
     /** Those of them that were slow. */
     uint32_t trip_slow;
-    /** 1 while it is closed and calls come back by degrees: until somebody asks for one after the ramp's end. */
+    /** 1 or 0. Closed, and calls come back by degrees: until somebody asks for one after the ramp's end. */
     uint32_t ramping;
     /** 0. */
     uint32_t reserved;
@@ -2257,13 +2257,16 @@ typedef struct {
     uint64_t admitted;
     /** Calls that got no permit, at once or after a wait. */
     uint64_t denied;
-    /** Calls that a dry run admitted and would have denied. */
+    /** Calls admitted by a dry run that would have been denied. */
     uint64_t would_deny;
     /** The places that it is guaranteed of the limit in force. */
     uint32_t guaranteed;
     /** Permits that it holds now. */
     uint32_t in_use;
-    /** Places beside those that are kept for it now, as calls of it have been refused. */
+    /**
+     * Places beside those that are kept for it now, as calls of it have been refused: nobody else has more of what is
+     * free.
+     */
     uint32_t called_back;
     /** 0. */
     uint32_t reserved;
@@ -2286,19 +2289,22 @@ typedef struct {
     uint64_t admitted;
     /** Calls that got no permit: refused, timed_out and cancelled together. */
     uint64_t denied;
-    /** Calls that a dry run admitted and would have denied. */
+    /** Calls admitted by a dry run that would have been denied. */
     uint64_t would_deny;
-    /** Permits taken back from processes that died. */
+    /** Permits taken back from processes that died (host scope). */
     uint64_t reclaimed;
     /** Calls refused without a wait. */
     uint64_t refused;
     /** Waits that ended at their deadline. */
     uint64_t timed_out;
-    /** Waits that were given up before, by callers in other languages: in C a wait cannot be. */
+    /** Waits that were given up before: a future dropped, a task cancelled, a signal aborted. In C none can be. */
     uint64_t cancelled;
-    /** Calls that wait now, in all processes that share the limit. */
+    /**
+     * Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the last
+     * second.
+     */
     uint64_t waiting;
-    /** The longest wait so far, of those that have ended and of those who wait now, in nanoseconds. */
+    /** The longest wait so far, of those that have ended and of those who wait now. In nanoseconds. */
     uint64_t longest_wait_ns;
 } tg_concurrency_snapshot;
 
@@ -2582,7 +2588,7 @@ typedef struct {
     uint64_t withdrawn;
     /** Retries refused. */
     uint64_t denied;
-    /** Retries that a dry run let through and would have refused. */
+    /** Retries that a dry run let through and that would have been refused. */
     uint64_t would_deny;
 } tg_retry_budget_snapshot;
 
@@ -2636,7 +2642,7 @@ typedef struct {
     uint64_t refused;
     /** Calls rejected here. */
     uint64_t rejected;
-    /** Calls that a dry run let through and would have rejected. */
+    /** Calls that a dry run let through and that would have been rejected. */
     uint64_t would_reject;
     /** Calls that passed because one each force_pass_ns does. */
     uint64_t forced;
@@ -2958,15 +2964,18 @@ typedef struct {
     size_t struct_size;
     /** Calls that were admitted. */
     uint64_t admitted;
-    /** Critical calls that were refused. */
+    /**
+     * Calls that were refused, of each priority: critical. Shed last, and only while the pressure has been at
+     * critical_at for critical_after_ns.
+     */
     uint64_t shed_critical;
-    /** High ones. */
+    /** Calls that were refused, of each priority: high. What users wait for. */
     uint64_t shed_high;
-    /** Normal ones. */
+    /** Calls that were refused, of each priority: normal. Where nothing is said. */
     uint64_t shed_normal;
-    /** Sheddable ones. */
+    /** Calls that were refused, of each priority: sheddable. What can be done later, or again. */
     uint64_t shed_sheddable;
-    /** Calls that a dry run let through and would have refused. */
+    /** Calls that a dry run let through and that would have been refused. */
     uint64_t would_shed;
     /** The largest pressure at the last step. */
     double pressure;
@@ -3018,7 +3027,7 @@ tg_status tg_shedder_check_at(const tg_shedder *shedder,
                               double draw,
                               tg_shed_decision *decision);
 
-/** Tells the level of a user: a keyed hash of him and the hour, the same in all services with that level_key. */
+/** Tells the level of a user: a keyed hash of user and hour, the same in all services with that level_key. */
 tg_status tg_shedder_level_of(const tg_shedder *shedder, const void *user, size_t user_len, uint32_t *level);
 
 /** tg_shedder_level_of() at unix_s seconds since 1970. */
@@ -3197,26 +3206,26 @@ typedef struct {
     uint64_t pushed;
     /** Items popped or drained. */
     uint64_t popped;
-    /** Pushes refused. */
+    /** Pushes refused, full or closed; a waiting form counts once, at its deadline. */
     uint64_t rejected;
-    /** Items dropped, for whatever reason: pushed is popped, dropped and depth. */
+    /** Items dropped, for whatever reason: pushed is popped, dropped and depth, at any moment. */
     uint64_t dropped;
-    /** Of these, by TG_DROP_OLDEST. */
+    /** Of these, by their reasons: oldest. It had to make room for a newer one, as on_full says. */
     uint64_t dropped_oldest;
-    /** By max_age_ns. */
+    /** Of these, by their reasons: age. It waited longer than max_age_ns. */
     uint64_t dropped_age;
-    /** By overload. */
+    /** Of these, by their reasons: codel. The queue is overloaded, and it waited longer than twice the target. */
     uint64_t dropped_codel;
-    /** By their deadlines. */
+    /** Of these, by their reasons: deadline. Its own deadline had passed. */
     uint64_t dropped_deadline;
-    /** By tg_queue_discard(). */
+    /** Of these, by their reasons: closed. The queue was closed by discard. */
     uint64_t dropped_closed;
     /**
-     * The least delay of the interval that ended last, of the lane where it is the longest; 0 while it is empty,
-     * TG_NEVER: not measured (TG_FIFO), or not yet.
+     * The least delay of the interval that ended last, of the lane where it is the longest; TG_NEVER without a
+     * discipline that measures it, and before the first. In nanoseconds.
      */
     uint64_t least_delay_ns;
-    /** Not 0: that is overload. */
+    /** 1 or 0. Whether that is overload. */
     uint64_t overloaded;
 } tg_queue_snapshot;
 
@@ -3839,7 +3848,7 @@ typedef struct {
     size_t dependency_count;
     /**
      * After which outcomes a call's cost is given back to the limits: a bit 1 << TG_GATE_... for each of
-     * tg_gate_outcome. 0: none; who gives up a call could otherwise make as many as he likes.
+     * tg_gate_outcome. 0: none; who gives up a call could otherwise make as many as it likes.
      */
     uint32_t refund_on;
     /** One of tg_mode. */
@@ -3930,25 +3939,37 @@ typedef struct {
 typedef struct {
     /** sizeof(tg_gate_snapshot) */
     size_t struct_size;
-    /** Calls that were let in. */
+    /** Calls that were let in, with those of would_deny. */
     uint64_t admitted;
     /** Calls that were refused. */
     uint64_t denied;
     /** Calls that a dry run let in and would have refused. */
     uint64_t would_deny;
-    /** Of those that were refused, by the kind of the part that the answer named. */
+    /**
+     * Those that were refused, by the kind of the part that the answer named: access. The access list: the client is
+     * on its deny list.
+     */
     uint64_t denied_access;
-    /** See denied_access. */
+    /**
+     * Those that were refused, by the kind of the part that the answer named: deadline. The call's own time is over,
+     * or shorter than calls wait behind the gate.
+     */
     uint64_t denied_deadline;
-    /** See denied_access. */
+    /** Those that were refused, by the kind of the part that the answer named: shedder. The load shedder. */
     uint64_t denied_shedder;
-    /** See denied_access. */
+    /** Those that were refused, by the kind of the part that the answer named: queue. The queue takes nothing now. */
     uint64_t denied_queue;
-    /** See denied_access. */
+    /**
+     * Those that were refused, by the kind of the part that the answer named: breaker. The circuit of a dependency is
+     * open.
+     */
     uint64_t denied_breaker;
-    /** See denied_access. */
+    /**
+     * Those that were refused, by the kind of the part that the answer named: concurrency. The concurrency limit is
+     * reached.
+     */
     uint64_t denied_concurrency;
-    /** See denied_access. */
+    /** Those that were refused, by the kind of the part that the answer named: limit. A rate limit. */
     uint64_t denied_limit;
 } tg_gate_snapshot;
 

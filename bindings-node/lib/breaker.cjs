@@ -6,6 +6,8 @@ const { inPlaceOf, verifyCallee } = require('./callee.cjs');
 const check = require('./check.cjs');
 const { measured } = require('./measured.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
+const { tripAt } = require('./trip.cjs');
 const { disposable } = require('./dispose.cjs');
 const { isPromise, thrownAfter } = require('./promise.cjs');
 const { Classifier, isClassifier, readsResults, slowFrom } = require('./classify.cjs');
@@ -95,14 +97,6 @@ function breakerOf({ classifier, isOwn }, take) {
 function kindOf(kind) {
   if (EVENTS.includes(kind)) return kind;
   throw check.valueError(`kind must be one of ${EVENTS.join(', ')}, got ${check.show(kind)}`);
-}
-
-/** The calls by which the circuit opened, as `trip` in src/breaker.rs wrote them from `at` on; null: there is none. */
-function tripAt(from, at) {
-  if (from[at] === 0) return null;
-  const [calls, failed, slow] = [from[at + 1], from[at + 2], from[at + 3]];
-  const of = (part) => (calls === 0 ? 0 : part / calls);
-  return { calls, failed, slow, failureRate: of(failed), slowCallRate: of(slow) };
 }
 
 /** What `classify` says of a call's end. What it throws reaches the caller, and the call is a failure. */
@@ -289,19 +283,7 @@ class CircuitBreaker {
   stats() {
     select(this, 'stats');
     breaker.stats();
-    return {
-      state: STATES[words[1]],
-      ramping: numbers[12] === 1,
-      calls: numbers[0],
-      failed: numbers[1],
-      slow: numbers[2],
-      failureRate: numbers[3],
-      slowCallRate: numbers[4],
-      rejected: numbers[5],
-      opened: numbers[6],
-      retryAfterMs: numbers[7],
-      lastTrip: tripAt(numbers, 8),
-    };
+    return counted.breaker(numbers);
   }
 
   get config() {

@@ -11,6 +11,7 @@ const { measured } = require('./measured.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 
 const { bucket } = addon;
 const { tryAcquire } = bucket;
@@ -134,7 +135,7 @@ class TokenBucket {
   stats() {
     select(this, 'stats');
     bucket.stats();
-    return { admitted: numbers[0], denied: numbers[1], wouldDeny: numbers[2] };
+    return counted.bucket(numbers);
   }
 }
 

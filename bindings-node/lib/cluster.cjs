@@ -8,6 +8,7 @@ const { QUOTA, count, decision, readQuota, writeMode, writeQuota } = require('./
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number, wrong } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 
 const { cluster } = addon;
 const { tryAcquire } = cluster;
@@ -92,24 +93,7 @@ class ClusterLimit {
   stats() {
     select(this, 'stats');
     const fault = cluster.stats();
-    const [admitted, denied, wouldDeny, tokens, expiresInMs, refilled, level, granted, syncs, errors, late, epochs] =
-      numbers;
-    return {
-      admitted,
-      denied,
-      wouldDeny,
-      tokens,
-      expiresInMs,
-      refilled: refilled === 1,
-      level,
-      granted,
-      syncs,
-      errors,
-      late,
-      epochs,
-      roundTripMs: numbers[12],
-      fault,
-    };
+    return counted.clusterLimit(numbers, fault);
   }
 }
 

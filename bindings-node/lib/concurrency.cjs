@@ -7,6 +7,7 @@ const check = require('./check.cjs');
 const { nowMs } = require('./clock.cjs');
 const { measured } = require('./measured.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 const { disposable } = require('./dispose.cjs');
 const { ConcurrencyLimitError, refusalOf } = require('./errors.cjs');
 const { reportCall } = require('./outcome.cjs');
@@ -272,21 +273,7 @@ class ConcurrencyLimiter {
   stats() {
     select(this, 'stats');
     concurrency.stats();
-    const [limit, inUse, admitted, denied, wouldDeny, reclaimed, ...waits] = numbers;
-    const [refused, timedOut, cancelled, waiting, longestWaitMs] = waits;
-    return {
-      limit,
-      inUse,
-      admitted,
-      denied,
-      wouldDeny,
-      reclaimed,
-      refused,
-      timedOut,
-      cancelled,
-      waiting,
-      longestWaitMs,
-    };
+    return counted.concurrency(numbers);
   }
 
   partitionStats() {
@@ -294,8 +281,7 @@ class ConcurrencyLimiter {
     const all = [...this.#partitions].map(([name, number]) => {
       words[2] = number;
       concurrency.partitionStats();
-      const [share, guaranteed, inUse, calledBack, admitted, denied, wouldDeny] = numbers;
-      return [name, { share, guaranteed, inUse, calledBack, admitted, denied, wouldDeny }];
+      return [name, counted.partition(numbers)];
     });
     return Object.fromEntries(all);
   }

@@ -26,8 +26,10 @@ const { outcomeOf } = require('./outcome.cjs');
 const { complain } = require('./promise.cjs');
 const { BoundedQueue, queuePlace } = require('./queue.cjs');
 const { writeMode } = require('./quota.cjs');
+const { NAMES } = require('./settings.cjs');
 const { LoadShedder, levelFrom, priorityOf, readSignals, shedderPlace } = require('./shed.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 
 const { gate: native } = addon;
 const { admit, finish } = native;
@@ -47,7 +49,7 @@ const REQUEST = new Set([
 ]);
 const REQUESTS = [...REQUEST].join(', ');
 /** In the order of the core's numbers. */
-const KINDS = ['access', 'deadline', 'shedder', 'queue', 'breaker', 'concurrency', 'limit'];
+const KINDS = NAMES.gate_kinds;
 const STATUS = { access: 403, deadline: 504, shedder: 503, queue: 503, breaker: 503, concurrency: 503, limit: 429 };
 const OUTCOMES = ['success', 'failure', 'dropped', 'cancelled'];
 /** Where the parts stand among the numbers, the dependencies among the members of a set; src/gate.rs has the same. */
@@ -307,8 +309,7 @@ class Gate {
   stats() {
     select(this, 'stats');
     native.stats();
-    const [admitted, denied, wouldDeny, ...by] = numbers;
-    return { admitted, denied, wouldDeny, deniedBy: Object.fromEntries(KINDS.map((kind, at) => [kind, by[at]])) };
+    return counted.gate(numbers);
   }
 
   get name() {

@@ -19,6 +19,7 @@ const {
 const { PLACE, create } = require('./scope.cjs');
 const { NAMES, SETTINGS, choice, number, whole, wrong } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 const { waitFor } = require('./wait.cjs');
 
 const { limiter } = addon;
@@ -281,8 +282,7 @@ class RateLimiter {
   stats() {
     select(this, 'stats');
     limiter.stats();
-    const [admitted, denied, wouldDeny, evictions, overflowed, blocked] = numbers;
-    return { admitted, denied, wouldDeny, evictions, overflowed, blocked };
+    return counted.limiter(numbers);
   }
 }
 

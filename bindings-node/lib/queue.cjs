@@ -5,6 +5,7 @@ const { throwIfAborted } = require('./abort.cjs');
 const check = require('./check.cjs');
 const { measured } = require('./measured.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 const { nowMs, selectClock } = require('./clock.cjs');
 const { QueueClosedError, QueueEmptyError, QueueFullError, refusalOf } = require('./errors.cjs');
 const { complain, isPromise } = require('./promise.cjs');
@@ -217,21 +218,7 @@ class BoundedQueue {
   stats() {
     select(this, 'stats');
     queue.stats();
-    return {
-      depth: numbers[0],
-      accepting: words[1] === 1,
-      pushed: numbers[1],
-      popped: numbers[2],
-      rejected: numbers[3],
-      dropped: numbers[4],
-      droppedOldest: numbers[5],
-      droppedAge: numbers[6],
-      droppedCodel: numbers[7],
-      droppedDeadline: numbers[8],
-      droppedClosed: numbers[9],
-      leastDelayMs: orUndefined(numbers[10]),
-      overloaded: words[2] === 1,
-    };
+    return counted.queue(numbers);
   }
 
   /** At the end of a push's patience: the look that counts its rejection. */

@@ -8,6 +8,7 @@ const { measured } = require('./measured.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 
 const { registry } = addon;
 
@@ -152,8 +153,7 @@ class BreakerRegistry {
   stats() {
     select(this, 'stats');
     registry.stats();
-    const [breakers, maxBreakers, evicted, overflowed] = numbers;
-    return { breakers, maxBreakers, evicted, overflowed };
+    return counted.registry(numbers);
   }
 }
 

@@ -17,6 +17,7 @@ const { isRetried, retryAfterMs } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, choice, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 
 const { retryBudget, retryPolicy } = addon;
 const { deposit, tryWithdraw } = retryBudget;
@@ -88,8 +89,7 @@ class RetryBudget {
   stats() {
     selectBudget(this, 'stats');
     retryBudget.stats();
-    const [balance, deposited, withdrawn, denied, wouldDeny] = numbers;
-    return { balance, deposited, withdrawn, denied, wouldDeny };
+    return counted.retryBudget(numbers);
   }
 
   static {

@@ -11,8 +11,9 @@ const { isPromise } = require('./promise.cjs');
 const { BoundedQueue } = require('./queue.cjs');
 const { writeMode } = require('./quota.cjs');
 const { PLACE, create } = require('./scope.cjs');
-const { SETTINGS, number } = require('./settings.cjs');
+const { NAMES, SETTINGS, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 
 const { shedder: native } = addon;
 
@@ -21,7 +22,7 @@ const FIELDS = Object.values(SETTINGS.shedder);
 const TUNED = FIELDS.slice(0, 6);
 const OPTIONS = ['signals', ...FIELDS.map(({ name }) => name), 'levelKey', 'enabled', 'dryRun', 'clock', ...PLACE];
 /** In the order of the core's numbers. */
-const PRIORITIES = ['critical', 'high', 'normal', 'sheddable'];
+const PRIORITIES = NAMES.priorities;
 const LEVELS = 128;
 /** By their names in the core. */
 const KINDS = {
@@ -329,8 +330,7 @@ class LoadShedder {
   stats() {
     select(this, 'stats');
     native.stats();
-    const [admitted, critical, high, normal, sheddable, wouldShed, pressure, shedShare] = numbers;
-    return { admitted, shed: { critical, high, normal, sheddable }, wouldShed, pressure, shedShare };
+    return counted.shedder(numbers);
   }
 }
 

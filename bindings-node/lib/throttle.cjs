@@ -13,6 +13,7 @@ const { isMistaken, isTransient } = require('./retryable.cjs');
 const { PLACE, create } = require('./scope.cjs');
 const { SETTINGS, number } = require('./settings.cjs');
 const { shown } = require('./show.cjs');
+const counted = require('./stats.cjs');
 
 const { throttle } = addon;
 
@@ -188,8 +189,7 @@ class ClientThrottle {
   stats() {
     select(this, 'stats');
     throttle.stats();
-    const [accepted, refused, rejected, wouldReject, forced, windowRequests, windowAccepts, probability] = numbers;
-    return { accepted, refused, rejected, wouldReject, forced, windowRequests, windowAccepts, probability };
+    return counted.throttle(numbers);
   }
 }
 

@@ -6,13 +6,14 @@ use crate::io::Io;
 use crate::raw::{Kind, Reply};
 use crate::scope;
 use crate::settings::{span, whole};
+use crate::stats;
 use crate::table::Table;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tidegate::breaker::overdue::Overdue;
-use tidegate::breaker::{Classified, Outcome, Permit, Rejected, SETTINGS, Trip, Window};
+use tidegate::breaker::{Classified, Outcome, Permit, Rejected, SETTINGS, Trip};
+use tidegate::config::{Kind as SettingKind, Preset, Value};
 use tidegate::{BreakerConfig, CircuitBreaker, ConfigError};
 
 /// A breaker as one JavaScript instance has it.
@@ -113,95 +114,51 @@ impl Drop for Handle {
 
 /// Every setting is given; NaN where "none" is one. The core's table and `lib/breaker.cjs` have the same order.
 pub(crate) fn config(io: Io) -> Result<BreakerConfig, ConfigError> {
-    let count = |at: usize| Ok(whole(io, at, &SETTINGS.fields[at])? as u32);
-    let time = |at: usize| span(io, at, &SETTINGS.fields[at]);
-    let given = |at: usize| io.option(at).map(|_| at);
-    Ok(BreakerConfig {
-        window: match given(1) {
-            Some(at) => Window::Duration(time(at)?),
-            None => Window::Calls(count(0)?),
-        },
-        failure_rate_threshold: io.get(2),
-        slow_call_duration: given(3).map(time).transpose()?,
-        slow_call_rate_threshold: io.get(4),
-        consecutive_failures: given(5).map(count).transpose()?,
-        min_calls: count(6)?,
-        cooldown: time(7)?,
-        cooldown_backoff: io.get(8),
-        max_cooldown: given(9).map(time).transpose()?,
-        cooldown_jitter: io.get(10),
-        probes: count(11)?,
-        probe_timeout: time(12)?,
-        probe_failure_rate_threshold: io.option(13),
-        probes_at_once: given(14).map(count).transpose()?,
-        healthy_after: given(15).map(time).transpose()?,
-        ramp: given(16).map(time).transpose()?,
-        ramp_from: io.get(17),
-    })
+    let mut config = BreakerConfig::default();
+    let by_time = io.option(1).is_some();
+    for (at, field) in SETTINGS.fields.iter().enumerate() {
+        if at == 0 && by_time || field.default == Preset::Unset && io.option(at).is_none() {
+            continue;
+        }
+        let value = match field.kind {
+            SettingKind::Count { .. } => Value::Count(whole(io, at, field)?),
+            SettingKind::Real { .. } => Value::Real(io.get(at)),
+            _ => Value::Span(span(io, at, field)?),
+        };
+        config.set(field, Some(value));
+    }
+    Ok(config)
 }
 
 /// All settings, as [`config`] takes them.
-fn numbers(config: &BreakerConfig) -> [f64; 18] {
-    let ms = |span: Duration| span.as_secs_f64() * 1e3;
-    let or_none = |number: Option<f64>| number.unwrap_or(f64::NAN);
-    let count = |count: Option<u32>| or_none(count.map(f64::from));
-    let time = |span: Option<Duration>| or_none(span.map(ms));
-    let (calls, duration) = match config.window {
-        Window::Calls(calls) => (Some(calls), None),
-        Window::Duration(span) => (None, Some(span)),
-    };
-    [
-        count(calls),
-        time(duration),
-        config.failure_rate_threshold,
-        time(config.slow_call_duration),
-        config.slow_call_rate_threshold,
-        count(config.consecutive_failures),
-        config.min_calls.into(),
-        ms(config.cooldown),
-        config.cooldown_backoff,
-        time(config.max_cooldown),
-        config.cooldown_jitter,
-        config.probes.into(),
-        ms(config.probe_timeout),
-        or_none(config.probe_failure_rate_threshold),
-        count(config.probes_at_once),
-        time(config.healthy_after),
-        time(config.ramp),
-        config.ramp_from,
-    ]
+fn numbers(config: &BreakerConfig) -> [f64; SETTINGS.fields.len()] {
+    let mut numbers = [f64::NAN; SETTINGS.fields.len()];
+    for (number, field) in numbers.iter_mut().zip(SETTINGS.fields) {
+        match config.get(field) {
+            Some(Value::Count(count)) => *number = count as f64,
+            Some(Value::Real(real)) => *number = real,
+            Some(Value::Span(span)) => *number = span.as_secs_f64() * 1e3,
+            _ => {}
+        }
+    }
+    numbers
 }
 
 /// The settings that are given, by their bits, from `changed` to `config`.
 pub(crate) fn change(config: &mut BreakerConfig, changed: &BreakerConfig, given: u64) {
-    let is = |at: u32| given >> at & 1 == 1;
-    let set = |at: u32, set: &mut dyn FnMut()| {
-        if is(at) {
-            set();
+    if given & 3 != 0 {
+        // One of the two windows, and `changed` has it.
+        config.window = changed.window;
+    }
+    for (at, field) in SETTINGS.fields.iter().enumerate().skip(2) {
+        if given >> at & 1 == 1 {
+            config.set(field, changed.get(field));
         }
-    };
-    set(0, &mut || config.window = changed.window);
-    set(1, &mut || config.window = changed.window);
-    set(2, &mut || config.failure_rate_threshold = changed.failure_rate_threshold);
-    set(3, &mut || config.slow_call_duration = changed.slow_call_duration);
-    set(4, &mut || config.slow_call_rate_threshold = changed.slow_call_rate_threshold);
-    set(5, &mut || config.consecutive_failures = changed.consecutive_failures);
-    set(6, &mut || config.min_calls = changed.min_calls);
-    set(7, &mut || config.cooldown = changed.cooldown);
-    set(8, &mut || config.cooldown_backoff = changed.cooldown_backoff);
-    set(9, &mut || config.max_cooldown = changed.max_cooldown);
-    set(10, &mut || config.cooldown_jitter = changed.cooldown_jitter);
-    set(11, &mut || config.probes = changed.probes);
-    set(12, &mut || config.probe_timeout = changed.probe_timeout);
-    set(13, &mut || config.probe_failure_rate_threshold = changed.probe_failure_rate_threshold);
-    set(14, &mut || config.probes_at_once = changed.probes_at_once);
-    set(15, &mut || config.healthy_after = changed.healthy_after);
-    set(16, &mut || config.ramp = changed.ramp);
-    set(17, &mut || config.ramp_from = changed.ramp_from);
+    }
 }
 
-/// Whether there is one, and its calls; `tripAt` in `lib/breaker.cjs` reads them.
-fn trip(trip: Option<Trip>) -> [f64; 4] {
+/// Whether there is one, and its calls; `lib/trip.cjs` reads them.
+pub(crate) fn trip(trip: Option<Trip>) -> [f64; 4] {
     trip.map_or([0.0; 4], |trip| [1, trip.calls, trip.failed, trip.slow].map(f64::from))
 }
 
@@ -304,28 +261,7 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         Ok(Reply::Nothing)
     })?
     .operation("stats", |breakers, io, _| {
-        let stats = breakers.with(io, |handle| handle.breaker.stats())?;
-        io.set_word(1, stats.state as u32);
-        let [calls, failed, slow] = [stats.calls, stats.failed, stats.slow].map(f64::from);
-        let (rejected, opened) = (stats.rejected as f64, stats.opened as f64);
-        let retry_after = ms(stats.retry_after_ns);
-        let (failure_rate, slow_rate) = (stats.failure_rate, stats.slow_call_rate);
-        let [has_trip, trip_calls, trip_failed, trip_slow] = trip(stats.last_trip);
-        io.set([
-            calls,
-            failed,
-            slow,
-            failure_rate,
-            slow_rate,
-            rejected,
-            opened,
-            retry_after,
-            has_trip,
-            trip_calls,
-            trip_failed,
-            trip_slow,
-            f64::from(stats.ramping),
-        ]);
+        io.set(stats::breaker(&breakers.with(io, |handle| handle.breaker.stats())?));
         Ok(Reply::Nothing)
     })?
     .operation("forceOpen", |breakers, io, _| {

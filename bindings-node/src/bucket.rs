@@ -6,6 +6,7 @@ use crate::quota::{mode, quota, warm_up};
 use crate::raw::{Kind, Reply};
 use crate::refusal::refused;
 use crate::scope;
+use crate::stats;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -100,8 +101,7 @@ pub(crate) fn export(kind: &Kind<Arc<TokenBucket>>, clocks: Rc<Table<Entry>>) ->
         Ok(Reply::Nothing)
     })?
     .operation("stats", |buckets, io, _| {
-        let stats = buckets.with(io, |bucket| bucket.stats())?;
-        io.set([stats.admitted as f64, stats.denied as f64, stats.would_deny as f64]);
+        io.set(stats::bucket(&buckets.with(io, |bucket| bucket.stats())?));
         Ok(Reply::Nothing)
     })?;
     Ok(())

@@ -1,12 +1,13 @@
 //! The operations of `ClusterLimit` in `lib/cluster.cjs`.
 
 use crate::clock::Entry;
-use crate::convert::{answer, ms};
+use crate::convert::answer;
 use crate::failure::Failure;
 use crate::quota::{mode, quota};
 use crate::raw::{Kind, Reply};
 use crate::scope;
 use crate::settings::{span, whole};
+use crate::stats;
 use crate::table::Table;
 use std::rc::Rc;
 use tidegate::lease::{ClusterConfig, FALLBACK_FOR, NO_ARENA, OnUnreachable, SETTINGS};
@@ -78,18 +79,8 @@ pub(crate) fn export(kind: &Kind<ClusterLimit>, clocks: Rc<Table<Entry>>) -> nap
     // The fault as text, nothing where there is none.
     .operation("stats", |limits, io, call| {
         let stats = limits.with(io, ClusterLimit::stats)?;
-        let health = stats.health;
-        let counts = [stats.admitted, stats.denied, stats.would_deny, stats.tokens.into()];
-        let [admitted, denied, would_deny, tokens] = counts.map(|count| count as f64);
-        let counts = [health.level, health.granted, health.syncs, health.errors, health.late, health.epochs];
-        let [level, granted, syncs, errors, late, epochs] = counts.map(|count| count as f64);
-        let (expires, refilled) = (ms(stats.expires_in_ns), f64::from(u8::from(stats.refilled)));
-        let round_trip = health.round_trip.as_secs_f64() * 1e3;
-        io.set([
-            admitted, denied, would_deny, tokens, expires, refilled, level, granted, syncs, errors, late, epochs,
-            round_trip,
-        ]);
-        health.fault.map_or(Ok(Reply::Nothing), |fault| call.string(&fault))
+        io.set(stats::cluster_limit(&stats));
+        stats.health.fault.map_or(Ok(Reply::Nothing), |fault| call.string(&fault))
     })?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::raw::{Call, Kind, Reply};
 use crate::refusal::refused;
 use crate::scope;
 use crate::settings::{span, whole};
+use crate::stats;
 use crate::table::Table;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -314,10 +315,7 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
     .operation("partitionStats", |limiters, io, _| {
         let mut all = limiters.with(io, |handle| handle.limiter.partition_stats())?;
         let index = (io.word(2) as usize).checked_sub(1).filter(|&index| index < all.len());
-        let now = index.map(|index| all.swap_remove(index)).unwrap_or_default();
-        let [guaranteed, in_use, called_back] = [now.guaranteed, now.in_use, now.called_back].map(f64::from);
-        let [admitted, denied, would_deny] = [now.admitted, now.denied, now.would_deny].map(|count| count as f64);
-        io.set([now.share, guaranteed, in_use, called_back, admitted, denied, would_deny]);
+        io.set(stats::partition(&index.map(|index| all.swap_remove(index)).unwrap_or_default()));
         Ok(Reply::Nothing)
     })?
     .operation("join", |limiters, io, _| {
@@ -377,16 +375,7 @@ pub(crate) fn export(kind: &Kind<Handle>, clocks: Rc<Table<Entry>>) -> napi::Res
         Ok(Reply::Nothing)
     })?
     .operation("stats", |limiters, io, _| {
-        let stats = limiters.with(io, |handle| handle.limiter.stats())?;
-        let [limit, in_use] = [stats.limit, stats.in_use].map(f64::from);
-        let counts = [stats.admitted, stats.denied, stats.would_deny, stats.reclaimed].map(|count| count as f64);
-        let [admitted, denied, would_deny, reclaimed] = counts;
-        let waits = [stats.refused, stats.timed_out, stats.cancelled, stats.waiting].map(|count| count as f64);
-        let [refused, timed_out, cancelled, waiting] = waits;
-        let longest_ms = stats.longest_wait.as_secs_f64() * 1e3;
-        io.set([
-            limit, in_use, admitted, denied, would_deny, reclaimed, refused, timed_out, cancelled, waiting, longest_ms,
-        ]);
+        io.set(stats::concurrency(&limiters.with(io, |handle| handle.limiter.stats())?));
         Ok(Reply::Nothing)
     })?;
     Ok(())

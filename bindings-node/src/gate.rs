@@ -10,6 +10,7 @@ use crate::io::Io;
 use crate::quota::mode;
 use crate::raw::{Call, Kind as Operations, Reply};
 use crate::refusal::refused;
+use crate::stats;
 use crate::table::Table;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -253,10 +254,7 @@ pub(crate) fn export(kind: &Operations<Handle>, parts: Parts) -> napi::Result<()
         })?
     })?
     .operation("stats", |gates, io, _| {
-        let stats = gates.with(io, |handle| handle.gate.stats())?;
-        let [access, deadline, shedder, queue, breaker, concurrency, limit] = stats.denied_by.map(|count| count as f64);
-        let [admitted, denied, would_deny] = [stats.admitted, stats.denied, stats.would_deny].map(|it| it as f64);
-        io.set([admitted, denied, would_deny, access, deadline, shedder, queue, breaker, concurrency, limit]);
+        io.set(stats::gate(&gates.with(io, |handle| handle.gate.stats())?));
         Ok(Reply::Nothing)
     })?;
     Ok(())

@@ -29,6 +29,7 @@ mod retry;
 mod scope;
 mod settings;
 mod shed;
+mod stats;
 mod table;
 
 use napi::bindgen_prelude::Object;

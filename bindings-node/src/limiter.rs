@@ -9,6 +9,7 @@ use crate::raw::{Call, Kind, Reply};
 use crate::refusal::refused;
 use crate::scope;
 use crate::settings::{span, whole};
+use crate::stats;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -138,11 +139,7 @@ pub(crate) fn export(
         Ok(Reply::Nothing)
     })?
     .operation("stats", |limiters, io, _| {
-        let stats = limiters.with(io, |limiter| limiter.stats())?;
-        let verdicts = [stats.admitted, stats.denied, stats.would_deny].map(|count| count as f64);
-        let table = [stats.evictions, stats.overflowed, stats.blocked].map(|count| count as f64);
-        let ([admitted, denied, would_deny], [evictions, overflowed, blocked]) = (verdicts, table);
-        io.set([admitted, denied, would_deny, evictions, overflowed, blocked]);
+        io.set(stats::limiter(&limiters.with(io, |limiter| limiter.stats())?));
         Ok(Reply::Nothing)
     })?;
     Ok(())

@@ -7,6 +7,7 @@ use crate::convert::{duration, ms};
 use crate::io::Io;
 use crate::raw::{Kind, Reply};
 use crate::settings::whole;
+use crate::stats;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -132,14 +133,7 @@ pub(crate) fn export(kind: &Kind<Arc<BoundedQueue<u32>>>, clocks: Rc<Table<Entry
         Ok(Reply::Nothing)
     })?
     .operation("stats", |queues, io, _| {
-        let stats = queues.with(io, |queue| queue.stats())?;
-        io.answer(stats.accepting);
-        io.set_word(2, stats.overloaded.into());
-        let counts = [stats.depth as u64, stats.pushed, stats.popped, stats.rejected, stats.dropped];
-        let [depth, pushed, popped, rejected, dropped] = counts.map(|count| count as f64);
-        let [oldest, age, codel, deadline, closed] = stats.dropped_by.map(|count| count as f64);
-        let least = stats.least_delay.map_or(f64::NAN, |least| ms(least.as_nanos() as u64));
-        io.set([depth, pushed, popped, rejected, dropped, oldest, age, codel, deadline, closed, least]);
+        io.set(stats::queue(&queues.with(io, |queue| queue.stats())?));
         Ok(Reply::Nothing)
     })?;
     Ok(())

@@ -7,6 +7,7 @@ use crate::io::Io;
 use crate::raw::{Call, Kind, Reply};
 use crate::scope;
 use crate::settings::whole;
+use crate::stats;
 use crate::table::Table;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -206,8 +207,7 @@ pub(crate) fn export(kind: &Kind<Registry>, breakers: Rc<Table<Handle>>, clocks:
     )?
     .keyed("setConfig", keyed(|it, breakers, io, pattern| it.change(breakers, io, pattern)))?
     .operation("stats", |registries, io, _| {
-        let stats = registries.with(io, |it| it.core.stats())?;
-        io.set([stats.breakers, stats.max_breakers, stats.evicted, stats.overflowed].map(|count| count as f64));
+        io.set(stats::registry(&registries.with(io, |it| it.core.stats())?));
         Ok(Reply::Nothing)
     })?
     // Word 1: how many keys there are, of which `item` tells the one of number 0.

@@ -7,6 +7,7 @@ use crate::quota::mode;
 use crate::raw::{Kind, Reply};
 use crate::scope;
 use crate::settings::{span, whole};
+use crate::stats;
 use crate::table::Table;
 use std::rc::Rc;
 use tidegate::retry::{BUDGET_SETTINGS, Jitter, Next, SETTINGS, draw};
@@ -94,10 +95,7 @@ pub(crate) fn export_budgets(kind: &Kind<RetryBudget>, clocks: Rc<Table<Entry>>)
         Ok(Reply::Nothing)
     })?
     .operation("stats", |budgets, io, _| {
-        let stats = budgets.with(io, RetryBudget::stats)?;
-        io.set(
-            [stats.balance, stats.deposited, stats.withdrawn, stats.denied, stats.would_deny].map(|count| count as f64),
-        );
+        io.set(stats::retry_budget(&budgets.with(io, RetryBudget::stats)?));
         Ok(Reply::Nothing)
     })?;
     Ok(())
@@ -141,11 +139,7 @@ pub(crate) fn export_throttles(kind: &Kind<ClientThrottle>, clocks: Rc<Table<Ent
         Ok(Reply::Nothing)
     })?
     .operation("stats", |throttles, io, _| {
-        let stats = throttles.with(io, ClientThrottle::stats)?;
-        let counts = [stats.accepted, stats.refused, stats.rejected, stats.would_reject, stats.forced];
-        let [accepted, refused, rejected, would_reject, forced] = counts.map(|count| count as f64);
-        let [requests, accepts] = [stats.window_requests, stats.window_accepts].map(|count| count as f64);
-        io.set([accepted, refused, rejected, would_reject, forced, requests, accepts, stats.probability]);
+        io.set(stats::throttle(&throttles.with(io, ClientThrottle::stats)?));
         Ok(Reply::Nothing)
     })?;
     Ok(())

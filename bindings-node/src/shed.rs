@@ -7,6 +7,7 @@ use crate::quota::mode;
 use crate::raw::{Kind, Reply};
 use crate::scope;
 use crate::settings::span;
+use crate::stats;
 use crate::table::Table;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -162,10 +163,7 @@ pub(crate) fn export(kind: &Kind<Arc<LoadShedder>>, clocks: Rc<Table<Entry>>) ->
         Ok(Reply::Nothing)
     })?
     .operation("stats", |shedders, io, _| {
-        let stats = shedders.with(io, |shedder| shedder.stats())?;
-        let [critical, high, normal, sheddable] = stats.shed.map(|count| count as f64);
-        let (admitted, would_shed) = (stats.admitted as f64, stats.would_shed as f64);
-        io.set([admitted, critical, high, normal, sheddable, would_shed, stats.pressure, stats.shed_share]);
+        io.set(stats::shedder(&shedders.with(io, |shedder| shedder.stats())?));
         Ok(Reply::Nothing)
     })?
     .operation("explain", |shedders, io, call| {

@@ -9,8 +9,8 @@ mod clock;
 mod command;
 mod concurrency;
 mod errors;
+mod fastcall;
 mod gate;
-mod hot;
 mod http;
 mod limit;
 mod metrics;
@@ -38,9 +38,9 @@ mod _tidegate {
     #[pymodule_export]
     use crate::breaker::permit::Permit;
     #[pymodule_export]
-    use crate::breaker::registry::{BreakerRegistry, RegistryStats};
+    use crate::breaker::registry::BreakerRegistry;
     #[pymodule_export]
-    use crate::breaker::views::{BreakerStats, Event, Trip};
+    use crate::breaker::views::{Event, Trip};
     #[pymodule_export]
     use crate::clock::ManualClock;
     #[pymodule_export]
@@ -48,11 +48,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::concurrency::ConcurrencyLimiter;
     #[pymodule_export]
-    use crate::concurrency::partition::PartitionStats;
-    #[pymodule_export]
     use crate::concurrency::permit::ConcurrencyPermit;
-    #[pymodule_export]
-    use crate::concurrency::stats::ConcurrencyStats;
     #[pymodule_export]
     use crate::concurrency::waiter::Waiter;
     #[pymodule_export]
@@ -60,7 +56,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::gate::admission::{Admission, outcome_of_status};
     #[pymodule_export]
-    use crate::gate::stats::{GateStats, PartVerdict};
+    use crate::gate::verdict::PartVerdict;
     #[pymodule_export]
     use crate::http::access::AccessList;
     #[pymodule_export]
@@ -80,7 +76,7 @@ mod _tidegate {
     #[pymodule_export]
     use crate::limit::bucket::{Reservation, TokenBucket};
     #[pymodule_export]
-    use crate::limit::cluster::{ClusterLimit, ClusterStats};
+    use crate::limit::cluster::ClusterLimit;
     #[pymodule_export]
     use crate::limit::decision::Decision;
     #[pymodule_export]
@@ -88,25 +84,28 @@ mod _tidegate {
     #[pymodule_export]
     use crate::limit::set::LimitSet;
     #[pymodule_export]
-    use crate::limit::stats::{BucketStats, LimiterStats};
-    #[pymodule_export]
     use crate::metrics::{ArenaView, metrics_content_type, metrics_families, metrics_name, metrics_page};
     #[pymodule_export]
     use crate::policy::{File, policy_load, policy_parse};
     #[pymodule_export]
-    use crate::queue::{BoundedQueue, QueueStats};
+    use crate::queue::BoundedQueue;
     #[pymodule_export]
     use crate::refusal::{circuit_refused, try_again};
     #[pymodule_export]
-    use crate::retry::budget::{RetryBudget, RetryBudgetStats};
+    use crate::retry::budget::RetryBudget;
     #[pymodule_export]
     use crate::retry::schedule::Schedule;
     #[pymodule_export]
-    use crate::retry::throttle::{ClientThrottle, ClientThrottleStats};
+    use crate::retry::throttle::ClientThrottle;
     #[pymodule_export]
     use crate::scope::{HostScope, ProcessScope, check_place};
     #[pymodule_export]
-    use crate::shed::{LoadShedder, Shed, ShedderStats};
+    use crate::shed::{LoadShedder, Shed};
+    #[pymodule_export]
+    use crate::stats::{
+        BreakerStats, BucketStats, ClientThrottleStats, ClusterStats, ConcurrencyStats, GateStats, LimiterStats,
+        PartitionStats, QueueStats, RegistryStats, RetryBudgetStats, ShedderStats,
+    };
     #[pymodule_export]
     use crate::waker::Listener;
 
@@ -117,6 +116,6 @@ mod _tidegate {
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        crate::hot::install(module.py())
+        crate::fastcall::install(module.py())
     }
 }

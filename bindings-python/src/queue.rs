@@ -4,7 +4,7 @@ use crate::args::{self, choice, flag, object, real, seconds, span, span_of, told
 use crate::clock::{self, ManualClock};
 use crate::errors::{from_core, queue_closed, wrong_type};
 use crate::python::{Function, call1};
-use crate::stats::stats;
+use crate::stats::QueueStats;
 use crate::waker::{self, Listener};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
@@ -338,23 +338,7 @@ impl BoundedQueue {
 
     /// Counts since the queue was made.
     fn stats(&self) -> QueueStats {
-        let core = self.core.stats();
-        let [dropped_oldest, dropped_age, dropped_codel, dropped_deadline, dropped_closed] = core.dropped_by;
-        QueueStats {
-            depth: core.depth,
-            accepting: core.accepting,
-            pushed: core.pushed,
-            popped: core.popped,
-            rejected: core.rejected,
-            dropped: core.dropped,
-            dropped_oldest,
-            dropped_age,
-            dropped_codel,
-            dropped_deadline,
-            dropped_closed,
-            least_delay: core.least_delay.map(|least| least.as_secs_f64()),
-            overloaded: core.overloaded,
-        }
+        self.core.stats().into()
     }
 
     fn __len__(&self) -> usize {
@@ -436,37 +420,5 @@ impl BoundedQueue {
 
     fn listen(&self, interest: Interest, callback: Py<PyAny>) -> Listener {
         Listener::new(self.core.listen(interest, &waker::waker(callback)))
-    }
-}
-
-stats! {
-    /// Counts since a queue was made.
-    QueueStats {
-        /// Items held now.
-        depth: usize,
-        /// Whether pushes are accepted now.
-        accepting: bool,
-        /// Items accepted.
-        pushed: u64,
-        /// Items popped or drained.
-        popped: u64,
-        /// Pushes refused.
-        rejected: u64,
-        /// Items dropped, for whatever reason: pushed is popped, dropped and depth.
-        dropped: u64,
-        /// Of these, by `on_full="drop_oldest"`.
-        dropped_oldest: u64,
-        /// By `max_age`.
-        dropped_age: u64,
-        /// By overload.
-        dropped_codel: u64,
-        /// By their deadlines.
-        dropped_deadline: u64,
-        /// By `discard`.
-        dropped_closed: u64,
-        /// The seconds that everybody waits at least, as of the interval that ended last; None: not measured.
-        least_delay: Option<f64>,
-        /// Whether that is overload.
-        overloaded: bool,
     }
 }

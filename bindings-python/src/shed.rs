@@ -7,7 +7,7 @@ use crate::limit::key::{Key, utf8};
 use crate::limit::quota::mode;
 use crate::python::{self, Function};
 use crate::scope::{Asked, Place};
-use crate::stats::stats;
+use crate::stats::{ShedderStats, stats};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyType};
@@ -252,7 +252,8 @@ enabled=None, dry_run=False)")]
     }
 
     /// Whether a call may be served. `level` is its place within the class, from 0, the last to be shed, to 127: that
-    /// of its user (`level_of`), so that his calls meet one fate. Where all are of one level they are shed by chance.
+    /// of its user (`level_of`), so that all of a user's calls meet one fate. Where all are of one level they are shed
+    /// by chance.
     #[pyo3(signature = (priority = None, level = None), text_signature = "($self, priority='normal', level=0)")]
     fn admit(&self, priority: Option<&Bound<'_, PyAny>>, level: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         Ok(self.core.admit(priority_of(priority)?, level_of(level)?))
@@ -291,7 +292,7 @@ enabled=None, dry_run=False)")]
         Ok(())
     }
 
-    /// The level of a user, 0 to 127: a keyed hash of him and the hour, the same in all services with that `level_key`.
+    /// The level of a user, 0 to 127: a keyed hash of user and hour, the same in all services with that `level_key`.
     #[pyo3(signature = (user, /))]
     fn level_of(&self, user: &Bound<'_, PyAny>) -> PyResult<u8> {
         Ok(self.core.level_of(user_of(user)?.bytes()))
@@ -349,18 +350,7 @@ enabled=None, dry_run=False)")]
 
     /// Counts since the shedder was made, and what its last step found.
     fn stats(&self) -> ShedderStats {
-        let stats = self.core.stats();
-        let [shed_critical, shed_high, shed_normal, shed_sheddable] = stats.shed;
-        ShedderStats {
-            admitted: stats.admitted,
-            shed_critical,
-            shed_high,
-            shed_normal,
-            shed_sheddable,
-            would_shed: stats.would_shed,
-            pressure: stats.pressure,
-            shed_share: stats.shed_share,
-        }
+        self.core.stats().into()
     }
 
     /// The clock it was given, or None.
@@ -414,27 +404,5 @@ stats! {
         pressure: f64,
         /// For a refused call: seconds until one like it passes if the pressure falls to 0 now. Else 0.
         retry_after: f64,
-    }
-}
-
-stats! {
-    /// Counts since a load shedder was made, and what its last step found.
-    ShedderStats {
-        /// Calls that were admitted.
-        admitted: u64,
-        /// Critical calls that were refused.
-        shed_critical: u64,
-        /// High ones.
-        shed_high: u64,
-        /// Normal ones.
-        shed_normal: u64,
-        /// Sheddable ones.
-        shed_sheddable: u64,
-        /// Calls that a dry run let through and would have refused.
-        would_shed: u64,
-        /// The largest pressure at the last step.
-        pressure: f64,
-        /// The part of the calls that the threshold refuses, by what was asked for of late.
-        shed_share: f64,
     }
 }

@@ -543,3 +543,11 @@ def test_a_trip_soon_after_closing_goes_on_with_the_backoff(clock: ManualClock) 
         assert breaker.retry_after == cooldown
         clock.advance(cooldown)
         breaker.call(int)
+
+
+def test_none_is_as_if_a_setting_were_not_there() -> None:
+    usual = CircuitBreaker()
+    nothing: Any = dict.fromkeys(usual.config)
+    assert CircuitBreaker(window_duration=None, **nothing).config == usual.config
+    by_time = CircuitBreaker(window_calls=None, window_duration=5)
+    assert by_time.config["window_duration"] == 5 and "window_calls" not in by_time.config

@@ -161,15 +161,16 @@ impl tg_cluster_limit_config {
 pub struct tg_cluster_limit_snapshot {
     /// sizeof(tg_cluster_limit_snapshot)
     pub struct_size: usize,
+    // <stats cluster_limit>
     /// Calls admitted, by all processes of this machine.
     pub admitted: u64,
     /// Calls denied.
     pub denied: u64,
-    /// Calls that a dry run admitted and would have denied.
+    /// Calls that a dry run let through and that would have been denied.
     pub would_deny: u64,
     /// Tokens that this machine may spend now.
     pub tokens: u64,
-    /// Until they are lost unless the store answers again.
+    /// Nanoseconds until they are lost unless the store answers again; 0: they are, or there are none.
     pub expires_in_ns: u64,
     /// What the store had left for all machines, by its latest answer.
     pub level: u64,
@@ -183,10 +184,11 @@ pub struct tg_cluster_limit_snapshot {
     pub late: u64,
     /// Times that the store was another one, or had forgotten.
     pub epochs: u64,
-    /// How long the latest answer took.
+    /// How long the latest answer took. In nanoseconds.
     pub round_trip_ns: u64,
-    /// 1 while an agent leases, else 0.
+    /// 1 or 0. Whether an agent keeps the lease.
     pub refilled: u64,
+    // </stats>
 }
 
 versioned!(
@@ -272,24 +274,7 @@ pub extern "C" fn tg_cluster_limit_stats(
     guard_system(|| {
         let it = &limit.get("limit")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = it.stats();
-        let now = tg_cluster_limit_snapshot {
-            admitted: now.admitted,
-            denied: now.denied,
-            would_deny: now.would_deny,
-            tokens: now.tokens.into(),
-            expires_in_ns: now.expires_in_ns,
-            level: now.health.level,
-            granted: now.health.granted,
-            syncs: now.health.syncs,
-            errors: now.health.errors,
-            late: now.health.late,
-            epochs: now.health.epochs,
-            round_trip_ns: now.health.round_trip.as_nanos() as u64,
-            refilled: now.refilled.into(),
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, it.stats().into());
         Ok(TG_OK)
     })
 }

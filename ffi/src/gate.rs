@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tg_status::{TG_CONFLICT, TG_DENIED, TG_EMPTY, TG_FORBIDDEN, TG_FULL, TG_LATE, TG_NOT_HELD, TG_OK, TG_OPEN};
 use tg_status::{TG_OUT_OF_RANGE, TG_SHED, TG_UNKNOWN_VALUE};
-use tidegate_core::gate::{Answer, Dependencies, GateStats, Kind, Outcome, Part, Request, Ticket};
+use tidegate_core::gate::{Answer, Dependencies, Kind, Outcome, Part, Request, Ticket};
 use tidegate_core::http::parse_address;
 use tidegate_core::shed::Priority;
 use tidegate_core::{Gate, GateConfig};
@@ -123,7 +123,7 @@ pub struct tg_gate_config {
     /// How many.
     pub dependency_count: usize,
     /// After which outcomes a call's cost is given back to the limits: a bit 1 << TG_GATE_... for each of
-    /// tg_gate_outcome. 0: none; who gives up a call could otherwise make as many as he likes.
+    /// tg_gate_outcome. 0: none; who gives up a call could otherwise make as many as it likes.
     pub refund_on: u32,
     /// One of tg_mode.
     pub mode: i32,
@@ -443,26 +443,32 @@ impl tg_admission {
 pub struct tg_gate_snapshot {
     /// sizeof(tg_gate_snapshot)
     pub struct_size: usize,
-    /// Calls that were let in.
+    // <stats gate>
+    /// Calls that were let in, with those of would_deny.
     pub admitted: u64,
     /// Calls that were refused.
     pub denied: u64,
     /// Calls that a dry run let in and would have refused.
     pub would_deny: u64,
-    /// Of those that were refused, by the kind of the part that the answer named.
+    /// Those that were refused, by the kind of the part that the answer named: access. The access list: the client is
+    /// on its deny list.
     pub denied_access: u64,
-    /// See denied_access.
+    /// Those that were refused, by the kind of the part that the answer named: deadline. The call's own time is over,
+    /// or shorter than calls wait behind the gate.
     pub denied_deadline: u64,
-    /// See denied_access.
+    /// Those that were refused, by the kind of the part that the answer named: shedder. The load shedder.
     pub denied_shedder: u64,
-    /// See denied_access.
+    /// Those that were refused, by the kind of the part that the answer named: queue. The queue takes nothing now.
     pub denied_queue: u64,
-    /// See denied_access.
+    /// Those that were refused, by the kind of the part that the answer named: breaker. The circuit of a dependency is
+    /// open.
     pub denied_breaker: u64,
-    /// See denied_access.
+    /// Those that were refused, by the kind of the part that the answer named: concurrency. The concurrency limit is
+    /// reached.
     pub denied_concurrency: u64,
-    /// See denied_access.
+    /// Those that were refused, by the kind of the part that the answer named: limit. A rate limit.
     pub denied_limit: u64,
+    // </stats>
 }
 
 versioned!(
@@ -481,33 +487,6 @@ versioned!(
         denied_limit
     ]
 );
-
-impl From<GateStats> for tg_gate_snapshot {
-    fn from(stats: GateStats) -> Self {
-        let [
-            denied_access,
-            denied_deadline,
-            denied_shedder,
-            denied_queue,
-            denied_breaker,
-            denied_concurrency,
-            denied_limit,
-        ] = stats.denied_by;
-        Self {
-            admitted: stats.admitted,
-            denied: stats.denied,
-            would_deny: stats.would_deny,
-            denied_access,
-            denied_deadline,
-            denied_shedder,
-            denied_queue,
-            denied_breaker,
-            denied_concurrency,
-            denied_limit,
-            ..Self::default()
-        }
-    }
-}
 
 /// Makes a gate.
 ///

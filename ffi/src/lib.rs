@@ -26,6 +26,7 @@ pub mod quota;
 pub mod retry;
 pub mod set;
 pub mod shedder;
+mod stats;
 pub mod status;
 pub mod throttle;
 pub mod version;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tg_status::{TG_OK, TG_OUT_OF_RANGE, TG_SHED, TG_UNKNOWN_VALUE};
 use tidegate_core::retry::draw;
-use tidegate_core::shed::{LEVELS, Priority, Shed, ShedderConfig, ShedderStats, Signal, SignalKind};
+use tidegate_core::shed::{LEVELS, Priority, Shed, ShedderConfig, Signal, SignalKind};
 use tidegate_core::{ConfigError, LoadShedder};
 
 /// Refuses calls when there is too much to do, the less important first. Each signal has a pressure,
@@ -239,22 +239,25 @@ versioned!(tg_shed_decision, first = 32, fields = [pressure, retry_after_ns, sig
 pub struct tg_shedder_snapshot {
     /// sizeof(tg_shedder_snapshot)
     pub struct_size: usize,
+    // <stats shedder>
     /// Calls that were admitted.
     pub admitted: u64,
-    /// Critical calls that were refused.
+    /// Calls that were refused, of each priority: critical. Shed last, and only while the pressure has been at
+    /// critical_at for critical_after_ns.
     pub shed_critical: u64,
-    /// High ones.
+    /// Calls that were refused, of each priority: high. What users wait for.
     pub shed_high: u64,
-    /// Normal ones.
+    /// Calls that were refused, of each priority: normal. Where nothing is said.
     pub shed_normal: u64,
-    /// Sheddable ones.
+    /// Calls that were refused, of each priority: sheddable. What can be done later, or again.
     pub shed_sheddable: u64,
-    /// Calls that a dry run let through and would have refused.
+    /// Calls that a dry run let through and that would have been refused.
     pub would_shed: u64,
     /// The largest pressure at the last step.
     pub pressure: f64,
     /// The part of the calls that the threshold refuses, by what was asked for of late.
     pub shed_share: f64,
+    // </stats>
 }
 
 versioned!(
@@ -262,23 +265,6 @@ versioned!(
     first = 72,
     fields = [admitted, shed_critical, shed_high, shed_normal, shed_sheddable, would_shed, pressure, shed_share]
 );
-
-impl From<ShedderStats> for tg_shedder_snapshot {
-    fn from(stats: ShedderStats) -> Self {
-        let [shed_critical, shed_high, shed_normal, shed_sheddable] = stats.shed;
-        Self {
-            admitted: stats.admitted,
-            shed_critical,
-            shed_high,
-            shed_normal,
-            shed_sheddable,
-            would_shed: stats.would_shed,
-            pressure: stats.pressure,
-            shed_share: stats.shed_share,
-            ..Self::default()
-        }
-    }
-}
 
 /// A priority and a level of it.
 pub(crate) fn class(priority: i32, level: u32) -> Result<(Priority, u8), Failure> {
@@ -409,7 +395,7 @@ pub extern "C" fn tg_shedder_check_at(
     })
 }
 
-/// Tells the level of a user: a keyed hash of him and the hour, the same in all services with that level_key.
+/// Tells the level of a user: a keyed hash of user and hour, the same in all services with that level_key.
 #[unsafe(no_mangle)]
 pub extern "C" fn tg_shedder_level_of(
     shedder: In<tg_shedder>,

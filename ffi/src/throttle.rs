@@ -105,13 +105,14 @@ impl tg_throttle_config {
 pub struct tg_throttle_snapshot {
     /// sizeof(tg_throttle_snapshot)
     pub struct_size: usize,
+    // <stats throttle>
     /// Calls that the backend accepted.
     pub accepted: u64,
     /// Calls that the backend refused.
     pub refused: u64,
     /// Calls rejected here.
     pub rejected: u64,
-    /// Calls that a dry run let through and would have rejected.
+    /// Calls that a dry run let through and that would have been rejected.
     pub would_reject: u64,
     /// Calls that passed because one each force_pass_ns does.
     pub forced: u64,
@@ -121,6 +122,7 @@ pub struct tg_throttle_snapshot {
     pub window_accepts: u64,
     /// The probability of a rejection now.
     pub probability: f64,
+    // </stats>
 }
 
 versioned!(
@@ -255,19 +257,7 @@ pub extern "C" fn tg_throttle_stats(throttle: In<tg_throttle>, snapshot: Out<tg_
     guard(|| {
         let it = &throttle.get("throttle")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = it.stats_at(it.clock().now());
-        let now = tg_throttle_snapshot {
-            accepted: now.accepted,
-            refused: now.refused,
-            rejected: now.rejected,
-            would_reject: now.would_reject,
-            forced: now.forced,
-            window_requests: now.window_requests,
-            window_accepts: now.window_accepts,
-            probability: now.probability,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, it.stats_at(it.clock().now()).into());
         Ok(TG_OK)
     })
 }
@@ -282,19 +272,7 @@ pub extern "C" fn tg_throttle_stats_at(
     guard(|| {
         let it = &throttle.get("throttle")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = it.stats_at(now_ns);
-        let now = tg_throttle_snapshot {
-            accepted: now.accepted,
-            refused: now.refused,
-            rejected: now.rejected,
-            would_reject: now.would_reject,
-            forced: now.forced,
-            window_requests: now.window_requests,
-            window_accepts: now.window_accepts,
-            probability: now.probability,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, it.stats_at(now_ns).into());
         Ok(TG_OK)
     })
 }

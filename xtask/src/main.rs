@@ -9,6 +9,7 @@ mod options;
 mod policy_schema;
 mod sbom;
 mod settings;
+mod stats;
 
 use std::error::Error;
 use std::path::Path;
@@ -61,11 +62,12 @@ fn run(check: bool) -> Result<bool, Box<dyn Error>> {
     Ok(current || !check)
 }
 
-/// What follows from core's descriptions of settings.
+/// What follows from core's descriptions of settings and of what objects count.
 fn generate(check: bool) -> Result<bool, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
     let mut current = true;
     let mut files = options::files(root)?;
+    files.extend(stats::files(root)?);
     files.extend([settings::file(root)?, settings::page(root), c_page::page(root)?, policy_schema::file(root)?]);
     for (path, text) in files {
         current &= write(&path, &text, check)?;

@@ -1,16 +1,22 @@
 //! The settings and names within `index.d.ts` and `_tidegate.pyi`: names, types, defaults and a line about each,
 //! between a line `<settings TABLE NAME …>` and a line `</settings>`. Names are the table's own, all of it where there
 //! are none; `NAME!` must be given there although the table does not ask for it, and `NAME?` has its default only
-//! beside another. `<names LIST TYPE>` … `</names>` is the type of a list of core's texts.
+//! beside another. `<changes TABLE>` and `<members TABLE>` are the same without a word, of what may be changed.
+//! `<stats OBJECT>` … `</stats>` is what such an object counts, `<names LIST TYPE>` … `</names>` the type of a list of
+//! core's texts.
 
+use crate::stats::Stats;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use tidegate::config::{Dialect, Field, Kind, NODE, PYTHON, Preset, TABLES, names};
 
 /// No line is longer.
-const MOST: usize = 120;
+pub(crate) const MOST: usize = 120;
 const SECOND_NS: u64 = 1_000_000_000;
 const YEAR_NS: u64 = 365 * 24 * 60 * 60 * SECOND_NS;
+
+/// What Python calls a whole number, another and a span of time.
+const PYTHON_NUMBERS: [&str; 3] = ["int", "float", "_Seconds"];
 
 /// A language whose types are generated.
 struct Language {
@@ -23,6 +29,8 @@ struct Language {
     texts: fn(&str, &[&str]) -> String,
     /// One setting.
     write: fn(&Language, &Field, Need, &str) -> Vec<String>,
+    /// What one kind of object counts.
+    stats: fn(&Stats, &str) -> Vec<String>,
 }
 
 /// Whether a setting must be given.
@@ -42,6 +50,7 @@ const LANGUAGES: [Language; 2] = [
         types: &[("algorithm=token_bucket", "Algorithm"), ("fastest", "KeyedQuota | string | number")],
         texts: union,
         write: property,
+        stats: crate::stats::interface,
     },
     Language {
         file: "bindings-python/python/tidegate/_tidegate.pyi",
@@ -50,15 +59,17 @@ const LANGUAGES: [Language; 2] = [
         types: &[("algorithm=token_bucket", "_Algorithm"), ("fastest", "str | float | tuple[str | float, int]")],
         texts: literal,
         write: parameter,
+        stats: crate::stats::stub,
     },
 ];
 
 /// The files, and what they have to hold.
 pub(crate) fn files(root: &Path) -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
-    LANGUAGES.iter().map(|language| file(&root.join(language.file), language)).collect()
+    let stats = crate::stats::all(root)?;
+    LANGUAGES.iter().map(|language| file(&root.join(language.file), language, &stats)).collect()
 }
 
-fn file(path: &Path, language: &Language) -> Result<(PathBuf, String), Box<dyn Error>> {
+fn file(path: &Path, language: &Language, stats: &[Stats]) -> Result<(PathBuf, String), Box<dyn Error>> {
     let mut text = String::new();
     let committed = std::fs::read_to_string(path)?;
     let mut lines = committed.lines();
@@ -67,7 +78,7 @@ fn file(path: &Path, language: &Language) -> Result<(PathBuf, String), Box<dyn E
         let indent = &line[..line.len() - line.trim_start().len()];
         let marker = line.trim_start().strip_prefix(language.comment).and_then(|rest| rest.trim().strip_prefix('<'));
         let Some((kind, what)) = marker.and_then(|rest| rest.strip_suffix('>')?.split_once(' ')) else { continue };
-        for line in generated(language, kind, what, indent)? {
+        for line in generated(language, stats, kind, what, indent)? {
             text += &format!("{indent}{line}\n");
         }
         let end = format!("{} </{kind}>", language.comment);
@@ -78,11 +89,27 @@ fn file(path: &Path, language: &Language) -> Result<(PathBuf, String), Box<dyn E
 }
 
 /// What stands between a marker and its end.
-fn generated(language: &Language, kind: &str, what: &str, indent: &str) -> Result<Vec<String>, Box<dyn Error>> {
+fn generated(
+    language: &Language,
+    stats: &[Stats],
+    kind: &str,
+    what: &str,
+    indent: &str,
+) -> Result<Vec<String>, Box<dyn Error>> {
     match kind {
         "settings" => {
             let fields = chosen(what)?.into_iter();
             Ok(fields.flat_map(|(field, need)| (language.write)(language, field, need, indent)).collect())
+        }
+        // In Python alone: arguments by which settings change, and the keys of a dict of them.
+        "changes" | "members" => {
+            let end = if kind == "changes" { " = ...," } else { "" };
+            let fields = chosen(what)?.into_iter();
+            let one = |(field, _): (&Field, Need)| {
+                let (name, what) = (field.name(&language.dialect), language.type_of(field, PYTHON_NUMBERS, '"'));
+                format!("{name}: {what} | None{end}")
+            };
+            Ok(fields.map(one).collect())
         }
         "names" => {
             let (list, name) = what.split_once(' ').ok_or("a list of names without its type")?;
@@ -90,7 +117,11 @@ fn generated(language: &Language, kind: &str, what: &str, indent: &str) -> Resul
             let (_, texts) = lists.iter().find(|(of, _)| *of == list).ok_or_else(|| format!("no names {list}"))?;
             Ok((language.texts)(name, texts).lines().map(str::to_owned).collect())
         }
-        _ => Err(format!("{kind} is neither settings nor names").into()),
+        "stats" => {
+            let of = stats.iter().find(|of| of.object == what).ok_or_else(|| format!("no stats of {what}"))?;
+            Ok((language.stats)(of, indent))
+        }
+        _ => Err(format!("{kind} is none of settings, changes, members, stats and names").into()),
     }
 }
 
@@ -196,16 +227,19 @@ fn property(language: &Language, field: &Field, need: Need, indent: &str) -> Vec
     let full = field.name(&language.dialect);
     let name = full.rsplit('.').next().unwrap_or(&full);
     let optional = if need == Need::Required { "" } else { "?" };
-    let about = language.about(field, true);
-    let mut lines = if indent.len() + about.len() + "/**  */".len() <= MOST {
-        vec![format!("/** {about} */")]
-    } else {
-        let text = wrapped(&about, MOST - indent.len() - " * ".len());
-        let text = text.into_iter().map(|line| format!(" * {line}"));
-        ["/**".to_owned()].into_iter().chain(text).chain([" */".to_owned()]).collect()
-    };
+    let mut lines = documented(&language.about(field, true), indent);
     lines.push(format!("{name}{optional}: {};", language.type_of(field, ["number"; 3], '\'')));
     lines
+}
+
+/// A comment that editors show.
+pub(crate) fn documented(about: &str, indent: &str) -> Vec<String> {
+    if indent.len() + about.len() + "/**  */".len() <= MOST {
+        return vec![format!("/** {about} */")];
+    }
+    let text = wrapped(about, MOST - indent.len() - " * ".len());
+    let text = text.into_iter().map(|line| format!(" * {line}"));
+    ["/**".to_owned()].into_iter().chain(text).chain([" */".to_owned()]).collect()
 }
 
 /// `cooldown: _Seconds | None = 30,`, below its comment.
@@ -213,7 +247,7 @@ fn parameter(language: &Language, field: &Field, need: Need, indent: &str) -> Ve
     let name = field.name(&language.dialect);
     let about = wrapped(&language.about(field, need == Need::DefaultBeside), MOST - indent.len() - "# ".len());
     let mut lines: Vec<_> = about.into_iter().map(|line| format!("# {line}")).collect();
-    let what = language.type_of(field, ["int", "float", "_Seconds"], '"');
+    let what = language.type_of(field, PYTHON_NUMBERS, '"');
     let default = match field.default {
         _ if need != Need::Default => "None".to_owned(),
         Preset::Required | Preset::Unset => "None".to_owned(),
@@ -233,7 +267,7 @@ fn parameter(language: &Language, field: &Field, need: Need, indent: &str) -> Ve
 }
 
 /// `text` in lines of at most `most` columns.
-fn wrapped(text: &str, most: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `operation.rs` | how an operation becomes a JavaScript function |
 //! | `call.rs` | what a call brings along, and what it gives back |
-//! | `adopted.rs` | how a native object follows its JavaScript instance to the grave |
+//! | `external.rs` | how a native object follows its JavaScript instance to the grave |
 //! | `throw.rs` | how a failure becomes an exception |
 
-mod adopted;
 mod call;
+mod external;
 mod operation;
 mod throw;
 

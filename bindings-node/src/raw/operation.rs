@@ -1,8 +1,8 @@
 //! How an operation becomes a JavaScript function: one plain Node-API function for all instances of a kind.
 #![allow(unsafe_code)] // Node-API is a C interface.
 
-use super::adopted::attach;
 use super::call::{Answer, Call, Reply};
+use super::external::attach;
 use super::throw::{panic_text, throw};
 use crate::failure::Failure;
 use crate::io::Io;

@@ -48,8 +48,12 @@ _EventKind: TypeAlias = Literal[
 ]
 # </names>
 _GateOutcome: TypeAlias = Literal["success", "failure", "dropped", "cancelled"]
+# <names gate_kinds _GateKind>
 _GateKind: TypeAlias = Literal["access", "deadline", "shedder", "queue", "breaker", "concurrency", "limit"]
+# </names>
+# <names priorities _Priority>
 _Priority: TypeAlias = Literal["critical", "high", "normal", "sheddable"]
+# </names>
 _SignalKind: TypeAlias = Literal[
     "queue_fill", "queue_delay", "in_flight", "cpu", "memory", "psi_cpu", "psi_memory", "loop_lag", "gauge"
 ]
@@ -219,14 +223,21 @@ class Reservation:
 
 @final
 class BucketStats:
+    # <stats bucket>
+    """Counts since the bucket was made. A call that waited counts once, as its booking was answered; `peek`
+    never does."""
     @property
-    def admitted(self) -> int: ...
+    def admitted(self) -> int:
+        """Calls admitted, without those of `would_deny`."""
     @property
-    def denied(self) -> int: ...
+    def denied(self) -> int:
+        """Calls denied."""
     @property
-    def would_deny(self) -> int: ...
+    def would_deny(self) -> int:
+        """Calls that a dry run admitted and that would have been denied."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @disjoint_base
 class TokenBucket:
@@ -315,20 +326,29 @@ class Block:
 
 @final
 class LimiterStats:
+    # <stats limiter>
+    """Counts since the limiter was made."""
     @property
-    def admitted(self) -> int: ...
+    def admitted(self) -> int:
+        """Calls admitted."""
     @property
-    def denied(self) -> int: ...
+    def denied(self) -> int:
+        """Calls denied."""
     @property
-    def would_deny(self) -> int: ...
+    def would_deny(self) -> int:
+        """Calls admitted by a dry run that would have been denied."""
     @property
-    def evictions(self) -> int: ...
+    def evictions(self) -> int:
+        """Idle keys that made room for others."""
     @property
-    def overflowed(self) -> int: ...
+    def overflowed(self) -> int:
+        """Calls that were decided by the shared sketch, because their key found no room."""
     @property
-    def blocked(self) -> int: ...
+    def blocked(self) -> int:
+        """Blocks of keys that went on after being denied."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class Tier:
@@ -639,26 +659,46 @@ class PartVerdict:
 
 @final
 class GateStats:
+    # <stats gate>
+    """Counts since the gate was made, of this process."""
     @property
-    def admitted(self) -> int: ...
+    def admitted(self) -> int:
+        """Calls that were let in, with those of `would_deny`."""
     @property
-    def denied(self) -> int: ...
+    def denied(self) -> int:
+        """Calls that were refused."""
     @property
-    def would_deny(self) -> int: ...
+    def would_deny(self) -> int:
+        """Calls that a dry run let in and would have refused."""
     @property
-    def denied_access(self) -> int: ...
+    def denied_access(self) -> int:
+        """Those that were refused, by the kind of the part that the answer named: `access`. The access list: the
+        client is on its deny list."""
     @property
-    def denied_deadline(self) -> int: ...
+    def denied_deadline(self) -> int:
+        """Those that were refused, by the kind of the part that the answer named: `deadline`. The call's own time is
+        over, or shorter than calls wait behind the gate."""
     @property
-    def denied_shedder(self) -> int: ...
+    def denied_shedder(self) -> int:
+        """Those that were refused, by the kind of the part that the answer named: `shedder`. The load shedder."""
     @property
-    def denied_queue(self) -> int: ...
+    def denied_queue(self) -> int:
+        """Those that were refused, by the kind of the part that the answer named: `queue`. The queue takes nothing
+        now."""
     @property
-    def denied_breaker(self) -> int: ...
+    def denied_breaker(self) -> int:
+        """Those that were refused, by the kind of the part that the answer named: `breaker`. The circuit of a
+        dependency is open."""
     @property
-    def denied_concurrency(self) -> int: ...
+    def denied_concurrency(self) -> int:
+        """Those that were refused, by the kind of the part that the answer named: `concurrency`. The concurrency
+        limit is reached."""
     @property
-    def denied_limit(self) -> int: ...
+    def denied_limit(self) -> int:
+        """Those that were refused, by the kind of the part that the answer named: `limit`. A rate limit."""
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class AccessList:
@@ -782,30 +822,44 @@ def run_command(argv: list[str]) -> int: ...
 
 @final
 class BreakerStats:
+    # <stats breaker>
+    """A look at a breaker."""
     @property
-    def state(self) -> _State: ...
+    def state(self) -> _State:
+        """Where it stands."""
     @property
-    def ramping(self) -> bool: ...
+    def ramping(self) -> bool:
+        """Closed, and calls come back by degrees: until somebody asks for one after the ramp's end."""
     @property
-    def calls(self) -> int: ...
+    def calls(self) -> int:
+        """Calls in the window."""
     @property
-    def failed(self) -> int: ...
+    def failed(self) -> int:
+        """Failed calls in the window."""
     @property
-    def slow(self) -> int: ...
+    def slow(self) -> int:
+        """Slow calls in the window."""
     @property
-    def failure_rate(self) -> float: ...
+    def failure_rate(self) -> float:
+        """`failed / calls`, 0 without calls."""
     @property
-    def slow_call_rate(self) -> float: ...
+    def slow_call_rate(self) -> float:
+        """`slow / calls`, 0 without calls."""
     @property
-    def rejected(self) -> int: ...
+    def rejected(self) -> int:
+        """Calls refused since the breaker was made."""
     @property
-    def opened(self) -> int: ...
+    def opened(self) -> int:
+        """How often it opened by itself since it was made."""
     @property
-    def retry_after(self) -> float: ...
+    def retry_after(self) -> float:
+        """Seconds until a probe may be tried; 0 when not open, `math.inf` while forced open."""
     @property
-    def last_trip(self) -> Trip | None: ...
+    def last_trip(self) -> Trip | None:
+        """What last opened it by itself: the window above begins empty with every state. `None`: it never did."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class Trip:
@@ -950,13 +1004,14 @@ class CircuitBreaker:
     def set_config(
         self,
         *,
-        failure_rate_threshold: float | None = ...,
+        # <changes breaker>
         window_calls: int | None = ...,
         window_duration: _Seconds | None = ...,
-        min_calls: int | None = ...,
+        failure_rate_threshold: float | None = ...,
         slow_call_duration: _Seconds | None = ...,
         slow_call_rate_threshold: float | None = ...,
         consecutive_failures: int | None = ...,
+        min_calls: int | None = ...,
         cooldown: _Seconds | None = ...,
         cooldown_backoff: float | None = ...,
         max_cooldown: _Seconds | None = ...,
@@ -968,6 +1023,7 @@ class CircuitBreaker:
         healthy_after: _Seconds | None = ...,
         ramp: _Seconds | None = ...,
         ramp_from: float | None = ...,
+        # </changes>
         count_overdue: bool | None = ...,
     ) -> None: ...
     def force_open(self) -> None: ...
@@ -976,13 +1032,14 @@ class CircuitBreaker:
     def reset(self) -> None: ...
 
 class _BreakerSettings(TypedDict, total=False):
-    failure_rate_threshold: float | None
+    # <members breaker>
     window_calls: int | None
     window_duration: _Seconds | None
-    min_calls: int | None
+    failure_rate_threshold: float | None
     slow_call_duration: _Seconds | None
     slow_call_rate_threshold: float | None
     consecutive_failures: int | None
+    min_calls: int | None
     cooldown: _Seconds | None
     cooldown_backoff: float | None
     max_cooldown: _Seconds | None
@@ -994,6 +1051,7 @@ class _BreakerSettings(TypedDict, total=False):
     healthy_after: _Seconds | None
     ramp: _Seconds | None
     ramp_from: float | None
+    # </members>
     count_overdue: bool | None
 
 @disjoint_base
@@ -1066,13 +1124,14 @@ class BreakerRegistry:
         self,
         pattern: _Key,
         *,
-        failure_rate_threshold: float | None = ...,
+        # <changes breaker>
         window_calls: int | None = ...,
         window_duration: _Seconds | None = ...,
-        min_calls: int | None = ...,
+        failure_rate_threshold: float | None = ...,
         slow_call_duration: _Seconds | None = ...,
         slow_call_rate_threshold: float | None = ...,
         consecutive_failures: int | None = ...,
+        min_calls: int | None = ...,
         cooldown: _Seconds | None = ...,
         cooldown_backoff: float | None = ...,
         max_cooldown: _Seconds | None = ...,
@@ -1084,6 +1143,7 @@ class BreakerRegistry:
         healthy_after: _Seconds | None = ...,
         ramp: _Seconds | None = ...,
         ramp_from: float | None = ...,
+        # </changes>
         count_overdue: bool | None = ...,
     ) -> None: ...
     def stats(self) -> RegistryStats: ...
@@ -1102,14 +1162,23 @@ class BreakerRegistry:
 
 @final
 class RegistryStats:
+    # <stats registry>
+    """A look at a registry."""
     @property
-    def breakers(self) -> int: ...
+    def breakers(self) -> int:
+        """Keys that have a breaker."""
     @property
-    def max_breakers(self) -> int: ...
+    def max_breakers(self) -> int:
+        """How many can have one."""
     @property
-    def evicted(self) -> int: ...
+    def evicted(self) -> int:
+        """Breakers that made room for others since the registry was made."""
     @property
-    def overflowed(self) -> int: ...
+    def overflowed(self) -> int:
+        """How often a key found no room and shared the overflow breaker."""
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class Guarded(Generic[_P, _R]):
@@ -1121,49 +1190,75 @@ class Guarded(Generic[_P, _R]):
 
 @final
 class ConcurrencyStats:
+    # <stats concurrency>
+    """Counts since the limiter was made."""
     @property
-    def limit(self) -> int: ...
+    def limit(self) -> int:
+        """The limit in force."""
     @property
-    def in_use(self) -> int: ...
+    def in_use(self) -> int:
+        """Permits held now."""
     @property
-    def admitted(self) -> int: ...
+    def admitted(self) -> int:
+        """Calls admitted."""
     @property
-    def denied(self) -> int: ...
+    def denied(self) -> int:
+        """Calls that got no permit: `refused`, `timed_out` and `cancelled` together."""
     @property
-    def would_deny(self) -> int: ...
+    def refused(self) -> int:
+        """Calls refused without a wait."""
     @property
-    def reclaimed(self) -> int: ...
+    def timed_out(self) -> int:
+        """Waits that ended at their deadline."""
     @property
-    def refused(self) -> int: ...
+    def cancelled(self) -> int:
+        """Waits that were given up before: a future dropped, a task cancelled, a signal aborted. In C none can be."""
     @property
-    def timed_out(self) -> int: ...
+    def waiting(self) -> int:
+        """Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the
+        last second."""
     @property
-    def cancelled(self) -> int: ...
+    def longest_wait(self) -> float:
+        """The longest wait so far, of those that have ended and of those who wait now. In seconds."""
     @property
-    def waiting(self) -> int: ...
+    def would_deny(self) -> int:
+        """Calls admitted by a dry run that would have been denied."""
     @property
-    def longest_wait(self) -> float: ...
+    def reclaimed(self) -> int:
+        """Permits taken back from processes that died (host scope)."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class PartitionStats:
+    # <stats partition>
+    """A partition now, and its counts since the limiter was made."""
     @property
-    def share(self) -> float: ...
+    def share(self) -> float:
+        """Its share of the limit."""
     @property
-    def guaranteed(self) -> int: ...
+    def guaranteed(self) -> int:
+        """The places that it is guaranteed of the limit in force."""
     @property
-    def in_use(self) -> int: ...
+    def in_use(self) -> int:
+        """Permits that it holds now."""
     @property
-    def called_back(self) -> int: ...
+    def called_back(self) -> int:
+        """Places beside those that are kept for it now, as calls of it have been refused: nobody else has more of
+        what is free."""
     @property
-    def admitted(self) -> int: ...
+    def admitted(self) -> int:
+        """Calls admitted."""
     @property
-    def denied(self) -> int: ...
+    def denied(self) -> int:
+        """Calls that got no permit, at once or after a wait."""
     @property
-    def would_deny(self) -> int: ...
+    def would_deny(self) -> int:
+        """Calls admitted by a dry run that would have been denied."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class ConcurrencyPermit:
@@ -1346,16 +1441,26 @@ class RetryBudget:
 
 @final
 class RetryBudgetStats:
+    # <stats retry_budget>
+    """Counts since the budget was made."""
     @property
-    def balance(self) -> int: ...
+    def deposited(self) -> int:
+        """Calls paid in."""
     @property
-    def deposited(self) -> int: ...
+    def withdrawn(self) -> int:
+        """Retries paid for, without those of `would_deny`."""
     @property
-    def withdrawn(self) -> int: ...
+    def denied(self) -> int:
+        """Retries refused."""
     @property
-    def denied(self) -> int: ...
+    def would_deny(self) -> int:
+        """Retries that a dry run let through and that would have been refused."""
     @property
-    def would_deny(self) -> int: ...
+    def balance(self) -> int:
+        """Whole retries that could be withdrawn now."""
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class ArenaView:
@@ -1456,36 +1561,53 @@ class ClusterLimit:
 
 @final
 class ClusterStats:
+    # <stats cluster_limit>
+    """What was decided, and how it goes with the store."""
     @property
-    def admitted(self) -> int: ...
+    def admitted(self) -> int:
+        """Calls admitted, by all processes of this machine."""
     @property
-    def denied(self) -> int: ...
+    def denied(self) -> int:
+        """Calls denied."""
     @property
-    def would_deny(self) -> int: ...
+    def would_deny(self) -> int:
+        """Calls that a dry run let through and that would have been denied."""
     @property
-    def tokens(self) -> int: ...
+    def tokens(self) -> int:
+        """Tokens that this machine may spend now."""
     @property
-    def expires_in(self) -> float: ...
+    def expires_in(self) -> float:
+        """Seconds until they are lost unless the store answers again; 0: they are, or there are none."""
     @property
-    def refilled(self) -> bool: ...
+    def refilled(self) -> bool:
+        """Whether an agent keeps the lease."""
     @property
-    def level(self) -> int: ...
+    def syncs(self) -> int:
+        """Questions to the store."""
     @property
-    def granted(self) -> int: ...
+    def errors(self) -> int:
+        """Questions without an answer."""
     @property
-    def syncs(self) -> int: ...
+    def late(self) -> int:
+        """Questions that ran too late, or when the store's clock had leapt."""
     @property
-    def errors(self) -> int: ...
+    def epochs(self) -> int:
+        """Times that the store was another one, or had forgotten."""
     @property
-    def late(self) -> int: ...
+    def granted(self) -> int:
+        """Tokens granted to this machine."""
     @property
-    def epochs(self) -> int: ...
+    def round_trip(self) -> float:
+        """How long the latest answer took. In seconds."""
     @property
-    def round_trip(self) -> float: ...
+    def level(self) -> int:
+        """What the store had left for all machines, by its latest answer."""
     @property
-    def fault(self) -> str | None: ...
+    def fault(self) -> str | None:
+        """What is wrong, if something is. Never the store's URL."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @disjoint_base
 class ClientThrottle:
@@ -1537,22 +1659,35 @@ class ClientThrottle:
 
 @final
 class ClientThrottleStats:
+    # <stats throttle>
+    """Counts since the throttle was made, and what its window holds."""
     @property
-    def accepted(self) -> int: ...
+    def accepted(self) -> int:
+        """Calls that the backend accepted."""
     @property
-    def refused(self) -> int: ...
+    def refused(self) -> int:
+        """Calls that the backend refused."""
     @property
-    def rejected(self) -> int: ...
+    def rejected(self) -> int:
+        """Calls rejected here."""
     @property
-    def would_reject(self) -> int: ...
+    def would_reject(self) -> int:
+        """Calls that a dry run let through and that would have been rejected."""
     @property
-    def forced(self) -> int: ...
+    def forced(self) -> int:
+        """Calls that passed because one each `force_pass` does."""
     @property
-    def window_requests(self) -> int: ...
+    def window_requests(self) -> int:
+        """Requests in the window, own rejections among them."""
     @property
-    def window_accepts(self) -> int: ...
+    def window_accepts(self) -> int:
+        """Of these, accepted."""
     @property
-    def probability(self) -> float: ...
+    def probability(self) -> float:
+        """The probability of a rejection now."""
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @disjoint_base
 class LoadShedder:
@@ -1636,24 +1771,36 @@ class Shed:
 
 @final
 class ShedderStats:
+    # <stats shedder>
+    """Counts since the shedder was made, of all who share it."""
     @property
-    def admitted(self) -> int: ...
+    def admitted(self) -> int:
+        """Calls that were admitted."""
     @property
-    def shed_critical(self) -> int: ...
+    def shed_critical(self) -> int:
+        """Calls that were refused, of each priority: `critical`. Shed last, and only while the pressure has been at
+        `critical_at` for `critical_after`."""
     @property
-    def shed_high(self) -> int: ...
+    def shed_high(self) -> int:
+        """Calls that were refused, of each priority: `high`. What users wait for."""
     @property
-    def shed_normal(self) -> int: ...
+    def shed_normal(self) -> int:
+        """Calls that were refused, of each priority: `normal`. Where nothing is said."""
     @property
-    def shed_sheddable(self) -> int: ...
+    def shed_sheddable(self) -> int:
+        """Calls that were refused, of each priority: `sheddable`. What can be done later, or again."""
     @property
-    def would_shed(self) -> int: ...
+    def would_shed(self) -> int:
+        """Calls that a dry run let through and that would have been refused."""
     @property
-    def pressure(self) -> float: ...
+    def pressure(self) -> float:
+        """The largest pressure at the last step."""
     @property
-    def shed_share(self) -> float: ...
+    def shed_share(self) -> float:
+        """The part of the calls that the threshold refuses, by what was asked for of late."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @final
 class Waiter:
@@ -1667,34 +1814,52 @@ class Listener:
 
 @final
 class QueueStats:
+    # <stats queue>
+    """Counts since the queue was made. Each is exact; taken together while others push and pop, they may be of
+    slightly different moments."""
     @property
-    def depth(self) -> int: ...
+    def depth(self) -> int:
+        """Items held now."""
     @property
-    def accepting(self) -> bool: ...
+    def accepting(self) -> bool:
+        """Whether pushes are accepted now."""
     @property
-    def pushed(self) -> int: ...
+    def pushed(self) -> int:
+        """Items accepted."""
     @property
-    def popped(self) -> int: ...
+    def popped(self) -> int:
+        """Items popped or drained."""
     @property
-    def rejected(self) -> int: ...
+    def rejected(self) -> int:
+        """Pushes refused, full or closed; a waiting form counts once, at its deadline."""
     @property
-    def dropped(self) -> int: ...
+    def dropped(self) -> int:
+        """Items dropped, for whatever reason: `pushed` is `popped`, `dropped` and `depth`, at any moment."""
     @property
-    def dropped_oldest(self) -> int: ...
+    def dropped_oldest(self) -> int:
+        """Of these, by their reasons: `oldest`. It had to make room for a newer one, as `on_full` says."""
     @property
-    def dropped_age(self) -> int: ...
+    def dropped_age(self) -> int:
+        """Of these, by their reasons: `age`. It waited longer than `max_age`."""
     @property
-    def dropped_codel(self) -> int: ...
+    def dropped_codel(self) -> int:
+        """Of these, by their reasons: `codel`. The queue is overloaded, and it waited longer than twice the target."""
     @property
-    def dropped_deadline(self) -> int: ...
+    def dropped_deadline(self) -> int:
+        """Of these, by their reasons: `deadline`. Its own deadline had passed."""
     @property
-    def dropped_closed(self) -> int: ...
+    def dropped_closed(self) -> int:
+        """Of these, by their reasons: `closed`. The queue was closed by `discard`."""
     @property
-    def least_delay(self) -> float | None: ...
+    def least_delay(self) -> float | None:
+        """The least delay of the interval that ended last, of the lane where it is the longest; `None` without a
+        discipline that measures it, and before the first. In seconds."""
     @property
-    def overloaded(self) -> bool: ...
+    def overloaded(self) -> bool:
+        """Whether that is overload."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
+    # </stats>
 
 @disjoint_base
 class BoundedQueue(Generic[_T]):

@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
 use std::time::Duration;
 use tidegate::BreakerConfig;
-use tidegate::breaker::{SETTINGS, Window};
+use tidegate::breaker::SETTINGS;
+use tidegate::config::{Kind, Value};
 
 /// One setting that changes.
 pub(super) type Change = Box<dyn Fn(&mut BreakerConfig) + Send + Sync>;
@@ -28,6 +29,17 @@ pub(super) fn apply(changes: &[Change], config: &mut BreakerConfig) {
     for change in changes {
         change(config);
     }
+}
+
+/// The settings that an object begins with, whose None is as if it were not there.
+pub(super) fn begin(settings: &Bound<'_, PyDict>, what: &str) -> PyResult<BreakerConfig> {
+    let given = PyDict::new(settings.py());
+    for (name, value) in settings.iter().filter(|(_, value)| !value.is_none()) {
+        given.set_item(name, value)?;
+    }
+    let mut config = BreakerConfig::default();
+    apply(&of(&given, what)?, &mut config);
+    Ok(config)
 }
 
 /// What the settings ask for that `what` was given. Raises TypeError for names that are none and ConfigError for what
@@ -56,49 +68,13 @@ pub(super) fn of(changes: &Bound<'_, PyDict>, what: &str) -> PyResult<Vec<Change
 /// A setting's change; no value is what holds where it is left out. `None`: there is no such setting.
 fn change(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Change>> {
     let Some(field) = SETTINGS.fields.iter().find(|field| field.name == name) else { return Ok(None) };
-    let usual = BreakerConfig::default();
-    let whole = || value.map(|value| whole32(field, value)).transpose();
-    let span = || value.map(|value| span_of(field, value)).transpose();
-    let fraction = || value.map(|value| real(field, value)).transpose();
-    Ok(Some(match name {
-        "window_calls" => {
-            let window = whole()?.map_or(usual.window, Window::Calls);
-            Box::new(move |config| config.window = window)
-        }
-        "window_duration" => match span()? {
-            Some(span) => Box::new(move |config| config.window = Window::Duration(span)),
-            None => Box::new(move |config| config.window = usual.window),
-        },
-        "min_calls" => set(whole()?.unwrap_or(usual.min_calls), |config| &mut config.min_calls),
-        "probes" => set(whole()?.unwrap_or(usual.probes), |config| &mut config.probes),
-        "consecutive_failures" => set(whole()?, |config| &mut config.consecutive_failures),
-        "probes_at_once" => set(whole()?, |config| &mut config.probes_at_once),
-        "failure_rate_threshold" => {
-            set(fraction()?.unwrap_or(usual.failure_rate_threshold), |config| &mut config.failure_rate_threshold)
-        }
-        "slow_call_rate_threshold" => {
-            set(fraction()?.unwrap_or(usual.slow_call_rate_threshold), |config| &mut config.slow_call_rate_threshold)
-        }
-        "cooldown_backoff" => set(fraction()?.unwrap_or(usual.cooldown_backoff), |config| &mut config.cooldown_backoff),
-        "cooldown_jitter" => set(fraction()?.unwrap_or(usual.cooldown_jitter), |config| &mut config.cooldown_jitter),
-        "probe_failure_rate_threshold" => set(fraction()?, |config| &mut config.probe_failure_rate_threshold),
-        "ramp_from" => set(fraction()?.unwrap_or(usual.ramp_from), |config| &mut config.ramp_from),
-        "cooldown" => set(span()?.unwrap_or(usual.cooldown), |config| &mut config.cooldown),
-        "probe_timeout" => set(span()?.unwrap_or(usual.probe_timeout), |config| &mut config.probe_timeout),
-        "slow_call_duration" => spans(span()?, |config| &mut config.slow_call_duration),
-        "max_cooldown" => spans(span()?, |config| &mut config.max_cooldown),
-        "healthy_after" => spans(span()?, |config| &mut config.healthy_after),
-        "ramp" => spans(span()?, |config| &mut config.ramp),
-        _ => return Ok(None),
-    }))
-}
-
-fn set<T: Copy + Send + Sync + 'static>(value: T, of: fn(&mut BreakerConfig) -> &mut T) -> Change {
-    Box::new(move |config| *of(config) = value)
-}
-
-fn spans(value: Option<Duration>, of: fn(&mut BreakerConfig) -> &mut Option<Duration>) -> Change {
-    set(value, of)
+    let value = match (value, field.kind) {
+        (None, _) => None,
+        (Some(value), Kind::Count { .. }) => Some(Value::Count(whole32(field, value)?.into())),
+        (Some(value), Kind::Real { .. }) => Some(Value::Real(real(field, value)?)),
+        (Some(value), _) => Some(Value::Span(span_of(field, value)?)),
+    };
+    Ok(Some(Box::new(move |config| config.set(field, value))))
 }
 
 /// `count_overdue`, which is of a binding's object and no setting of the core.
@@ -137,27 +113,16 @@ pub(super) fn needs_slow(py: Python<'_>, on: bool, slow: Option<Duration>) -> Py
 
 /// All settings by name.
 pub(super) fn told<'py>(py: Python<'py>, config: &BreakerConfig) -> PyResult<Bound<'py, PyDict>> {
-    let seconds = |span: Duration| span.as_secs_f64();
     let all = PyDict::new(py);
-    match config.window {
-        Window::Calls(calls) => all.set_item("window_calls", calls)?,
-        Window::Duration(span) => all.set_item("window_duration", seconds(span))?,
+    for field in SETTINGS.fields {
+        match config.get(field) {
+            Some(Value::Count(count)) => all.set_item(field.name, count)?,
+            Some(Value::Real(real)) => all.set_item(field.name, real)?,
+            Some(Value::Span(span)) => all.set_item(field.name, span.as_secs_f64())?,
+            // It has one window; the other is none of its settings.
+            None if field.name.starts_with("window_") => {}
+            _ => all.set_item(field.name, py.None())?,
+        }
     }
-    all.set_item("failure_rate_threshold", config.failure_rate_threshold)?;
-    all.set_item("slow_call_duration", config.slow_call_duration.map(seconds))?;
-    all.set_item("slow_call_rate_threshold", config.slow_call_rate_threshold)?;
-    all.set_item("consecutive_failures", config.consecutive_failures)?;
-    all.set_item("min_calls", config.min_calls)?;
-    all.set_item("cooldown", seconds(config.cooldown))?;
-    all.set_item("cooldown_backoff", config.cooldown_backoff)?;
-    all.set_item("max_cooldown", config.max_cooldown.map(seconds))?;
-    all.set_item("cooldown_jitter", config.cooldown_jitter)?;
-    all.set_item("probes", config.probes)?;
-    all.set_item("probe_timeout", seconds(config.probe_timeout))?;
-    all.set_item("probe_failure_rate_threshold", config.probe_failure_rate_threshold)?;
-    all.set_item("probes_at_once", config.probes_at_once)?;
-    all.set_item("healthy_after", config.healthy_after.map(seconds))?;
-    all.set_item("ramp", config.ramp.map(seconds))?;
-    all.set_item("ramp_from", config.ramp_from)?;
     Ok(all)
 }

@@ -106,7 +106,7 @@ impl CircuitBreaker {
         })
     }
 
-    /// One guarded call: `CircuitBreaker.call` (in `hot/breaker.rs`).
+    /// One guarded call: `CircuitBreaker.call` (in `fastcall/breaker.rs`).
     #[inline]
     pub(crate) fn run<'py>(
         &self,
@@ -118,7 +118,7 @@ impl CircuitBreaker {
         let permit = self.admit(py)?;
         match python::call(func, args, kwargs) {
             Ok(result) => self.returned(permit, result),
-            // Attached for PyO3's books as well: `hot.rs` comes here without them, and here references are dropped.
+            // Attached for PyO3's books as well: `fastcall/` comes here without them, and here references are dropped.
             Err(error) => Python::attach(|py| {
                 self.report_error(permit, &errors::raised(py, &error)?, None)?;
                 Err(error)

@@ -5,19 +5,20 @@ use super::circuit::CircuitBreaker;
 use super::classifier::{self, Filters};
 use super::listeners::Listeners;
 use super::permit::Permit;
-use super::views::{BreakerStats, Event};
-use crate::args::{self, real, seconds, span_of, whole32};
+use super::views::Event;
+use crate::args::{self, seconds};
 use crate::clock::ManualClock;
 use crate::errors::{config, from_core};
 use crate::python::Function;
 use crate::scope::{Asked, Place};
+use crate::stats::BreakerStats;
 use pyo3::PyTraverseError;
 use pyo3::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use std::sync::Arc;
+use tidegate::breaker as core;
 use tidegate::breaker::overdue::Overdue;
-use tidegate::breaker::{self as core, Window};
 
 static DECORATE: Function = Function::new("tidegate._decorate", "decorate");
 static EVENTS_ASYNC: Function = Function::new("tidegate._events", "events_async");
@@ -29,13 +30,8 @@ impl CircuitBreaker {
     #[new]
     #[classmethod]
     #[pyo3(signature = (
-        name = None, *, failure_rate_threshold = None, window_calls = None, window_duration = None, min_calls = None,
-        slow_call_duration = None, slow_call_rate_threshold = None, consecutive_failures = None, cooldown = None,
-        cooldown_backoff = None, max_cooldown = None, cooldown_jitter = None, probes = None, probe_timeout = None,
-        probe_failure_rate_threshold = None, probes_at_once = None, healthy_after = None, ramp = None, ramp_from = None,
-        count_overdue = None, failure_on = None, failure_result = None, slow = None, ignore = None, unreached = None,
-        classifier = None, clock = None,
-        scope = None, on_conflict = None, **unknown
+        name = None, *, count_overdue = None, failure_on = None, failure_result = None, slow = None, ignore = None,
+        unreached = None, classifier = None, clock = None, scope = None, on_conflict = None, **settings
     ), text_signature = "(name='default', *, failure_rate_threshold=0.5, window_calls=20, window_duration=None, \
         min_calls=10, slow_call_duration=None, slow_call_rate_threshold=1, consecutive_failures=None, cooldown=30, \
         cooldown_backoff=1, max_cooldown=None, cooldown_jitter=0, probes=1, probe_timeout=60, \
@@ -47,24 +43,6 @@ impl CircuitBreaker {
     fn new(
         cls: &Bound<'_, PyType>,
         name: Option<&Bound<'_, PyAny>>,
-        failure_rate_threshold: Option<&Bound<'_, PyAny>>,
-        window_calls: Option<&Bound<'_, PyAny>>,
-        window_duration: Option<&Bound<'_, PyAny>>,
-        min_calls: Option<&Bound<'_, PyAny>>,
-        slow_call_duration: Option<&Bound<'_, PyAny>>,
-        slow_call_rate_threshold: Option<&Bound<'_, PyAny>>,
-        consecutive_failures: Option<&Bound<'_, PyAny>>,
-        cooldown: Option<&Bound<'_, PyAny>>,
-        cooldown_backoff: Option<&Bound<'_, PyAny>>,
-        max_cooldown: Option<&Bound<'_, PyAny>>,
-        cooldown_jitter: Option<&Bound<'_, PyAny>>,
-        probes: Option<&Bound<'_, PyAny>>,
-        probe_timeout: Option<&Bound<'_, PyAny>>,
-        probe_failure_rate_threshold: Option<&Bound<'_, PyAny>>,
-        probes_at_once: Option<&Bound<'_, PyAny>>,
-        healthy_after: Option<&Bound<'_, PyAny>>,
-        ramp: Option<&Bound<'_, PyAny>>,
-        ramp_from: Option<&Bound<'_, PyAny>>,
         count_overdue: Option<&Bound<'_, PyAny>>,
         failure_on: Option<&Bound<'_, PyAny>>,
         failure_result: Option<&Bound<'_, PyAny>>,
@@ -75,58 +53,13 @@ impl CircuitBreaker {
         clock: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
         on_conflict: Option<&Bound<'_, PyAny>>,
-        py: Python<'_>,
-        unknown: Option<&Bound<'_, PyDict>>,
+        settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        args::known(cls, unknown)?;
+        let py = cls.py();
         let mut cfg = tidegate::BreakerConfig::default();
-        let field = |name| core::SETTINGS.field(name);
-        let whole = |name, value| whole32(field(name), value);
-        let span = |name, value: Option<&Bound<'_, PyAny>>| value.map(|value| span_of(field(name), value)).transpose();
-        let real = |name, value| real(field(name), value);
-        match (window_calls, window_duration) {
-            (Some(_), Some(_)) => {
-                let message = "window_calls, window_duration: give one of the two windows, not both";
-                return Err(config(py, message));
-            }
-            (Some(calls), None) => cfg.window = Window::Calls(whole("window_calls", calls)?),
-            (None, Some(span)) => cfg.window = Window::Duration(span_of(field("window_duration"), span)?),
-            (None, None) => {}
-        }
-        if let Some(rate) = failure_rate_threshold {
-            cfg.failure_rate_threshold = real("failure_rate_threshold", rate)?;
-        }
-        if let Some(rate) = slow_call_rate_threshold {
-            cfg.slow_call_rate_threshold = real("slow_call_rate_threshold", rate)?;
-        }
-        if let Some(n) = min_calls {
-            cfg.min_calls = whole("min_calls", n)?;
-        }
-        if let Some(n) = probes {
-            cfg.probes = whole("probes", n)?;
-        }
-        if let Some(factor) = cooldown_backoff {
-            cfg.cooldown_backoff = real("cooldown_backoff", factor)?;
-        }
-        if let Some(fraction) = cooldown_jitter {
-            cfg.cooldown_jitter = real("cooldown_jitter", fraction)?;
-        }
-        if let Some(span) = span("cooldown", cooldown)? {
-            cfg.cooldown = span;
-        }
-        if let Some(span) = span("probe_timeout", probe_timeout)? {
-            cfg.probe_timeout = span;
-        }
-        cfg.consecutive_failures = consecutive_failures.map(|n| whole("consecutive_failures", n)).transpose()?;
-        cfg.slow_call_duration = span("slow_call_duration", slow_call_duration)?;
-        cfg.max_cooldown = span("max_cooldown", max_cooldown)?;
-        cfg.probe_failure_rate_threshold =
-            probe_failure_rate_threshold.map(|rate| real("probe_failure_rate_threshold", rate)).transpose()?;
-        cfg.probes_at_once = probes_at_once.map(|n| whole("probes_at_once", n)).transpose()?;
-        cfg.healthy_after = span("healthy_after", healthy_after)?;
-        cfg.ramp = span("ramp", ramp)?;
-        if let Some(chance) = ramp_from {
-            cfg.ramp_from = real("ramp_from", chance)?;
+        if let Some(settings) = settings {
+            args::known(cls, Some(&changes::others(settings)?))?;
+            cfg = changes::begin(settings, "CircuitBreaker()")?;
         }
         let count_overdue = changes::switch(py, count_overdue, cfg.slow_call_duration)?;
         let classifier =

@@ -9,7 +9,7 @@ use crate::clock::ManualClock;
 use crate::errors::{from_core, wrong_type};
 use crate::limit::key::Key;
 use crate::scope::{Asked, Place};
-use crate::stats::stats;
+use crate::stats::RegistryStats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType, PyWeakrefMethods, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
@@ -190,7 +190,7 @@ impl BreakerRegistry {
         let mut config = RegistryConfig::default();
         if let Some(settings) = settings {
             args::known(cls, Some(&changes::others(settings)?))?;
-            changes::apply(&changes::of(settings, "BreakerRegistry()")?, &mut config.defaults);
+            config.defaults = changes::begin(settings, "BreakerRegistry()")?;
         }
         if let Some(most) = max_breakers {
             config.max_breakers = whole32(core::SETTINGS.field("max_breakers"), most)?;
@@ -265,13 +265,7 @@ impl BreakerRegistry {
 
     /// How full it is.
     fn stats(&self) -> RegistryStats {
-        let stats = self.core.stats();
-        RegistryStats {
-            breakers: stats.breakers,
-            max_breakers: stats.max_breakers,
-            evicted: stats.evicted,
-            overflowed: stats.overflowed,
-        }
+        self.core.stats().into()
     }
 
     /// Changes settings of the keys that a pattern means, whether they have a breaker or get one, and leaves the
@@ -404,18 +398,4 @@ fn declare(overrides: &Bound<'_, PyAny>, config: &mut RegistryConfig, watched: &
         })?;
     }
     Ok(())
-}
-
-stats! {
-    /// How full a registry is.
-    RegistryStats {
-        /// Keys that have a breaker.
-        breakers: u64,
-        /// How many can have one.
-        max_breakers: u64,
-        /// Breakers that made room for others since the registry was made.
-        evicted: u64,
-        /// How often a key found no room and shared `overflow`.
-        overflowed: u64,
-    }
 }

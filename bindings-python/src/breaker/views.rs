@@ -6,34 +6,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 use tidegate::breaker as core;
 
-stats! {
-    /// A look at a breaker.
-    BreakerStats {
-        /// As `CircuitBreaker.state`.
-        state: String,
-        /// Closed, and calls come back by degrees: until somebody asks for one after the ramp's end.
-        ramping: bool,
-        /// Calls in the window.
-        calls: u32,
-        /// Failed calls in the window.
-        failed: u32,
-        /// Slow calls in the window.
-        slow: u32,
-        /// `failed / calls`, 0 without calls.
-        failure_rate: f64,
-        /// `slow / calls`, 0 without calls.
-        slow_call_rate: f64,
-        /// Calls refused since the breaker was made.
-        rejected: u64,
-        /// How often it opened since it was made.
-        opened: u64,
-        /// Seconds until a probe may be tried; 0 when not open.
-        retry_after: f64,
-        /// What last opened it by itself, a `Trip`; None: it never did.
-        last_trip: Option<Trip>,
-    }
-}
-
 /// The calls by which a circuit opened: its window as of the call that opened it, or the probes that did.
 #[pyclass(frozen, eq, hash, get_all, from_py_object, module = "tidegate")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,24 +76,6 @@ stats! {
         at: f64,
         /// Of "opened": what opened it, a `Trip`.
         trip: Option<Trip>,
-    }
-}
-
-impl From<core::BreakerStats> for BreakerStats {
-    fn from(core: core::BreakerStats) -> Self {
-        Self {
-            state: core.state.name().to_owned(),
-            ramping: core.ramping,
-            calls: core.calls,
-            failed: core.failed,
-            slow: core.slow,
-            failure_rate: core.failure_rate,
-            slow_call_rate: core.slow_call_rate,
-            rejected: core.rejected,
-            opened: core.opened,
-            retry_after: seconds(core.retry_after_ns),
-            last_trip: core.last_trip.map(Trip::from),
-        }
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::adaptive::Settings;
 use super::limiter::ConcurrencyLimiter;
-use super::partition::{PartitionStats, partition as of, partitions as shares_of};
+use super::partition::{partition as of, partitions as shares_of};
 use super::permit::ConcurrencyPermit;
-use super::stats::ConcurrencyStats;
 use super::waiter::Waiter;
 use crate::args::{self, choice, span, told, whole32};
 use crate::errors::{self, from_core};
@@ -12,6 +11,7 @@ use crate::limit::quota::mode;
 use crate::python::Function;
 use crate::refusal::refused;
 use crate::scope::{Asked, Place};
+use crate::stats::{ConcurrencyStats, PartitionStats};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -5,7 +5,6 @@ mod limiter;
 mod methods;
 pub(crate) mod partition;
 pub(crate) mod permit;
-pub(crate) mod stats;
 pub(crate) mod waiter;
 
 pub(crate) use limiter::ConcurrencyLimiter;

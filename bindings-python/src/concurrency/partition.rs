@@ -3,44 +3,9 @@
 use super::limiter::ConcurrencyLimiter;
 use crate::errors::{from_core, wrong_type};
 use crate::limit::key::utf8;
-use crate::stats::stats;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyMapping, PyString};
-use tidegate::concurrency::{self, Partition, Partitions};
-
-stats! {
-    /// A partition of a concurrency limit now, and its counts since the limiter was made.
-    PartitionStats {
-        /// Its share of the limit.
-        share: f64,
-        /// The places that it is guaranteed of the limit in force.
-        guaranteed: u32,
-        /// Permits that it holds now.
-        in_use: u32,
-        /// Places beside those that are kept for it now, as calls of it have been refused.
-        called_back: u32,
-        /// Calls admitted.
-        admitted: u64,
-        /// Calls that got no permit, at once or after a wait.
-        denied: u64,
-        /// Calls that a dry run admitted and would have denied.
-        would_deny: u64,
-    }
-}
-
-impl From<concurrency::PartitionStats> for PartitionStats {
-    fn from(core: concurrency::PartitionStats) -> Self {
-        Self {
-            share: core.share,
-            guaranteed: core.guaranteed,
-            in_use: core.in_use,
-            called_back: core.called_back,
-            admitted: core.admitted,
-            denied: core.denied,
-            would_deny: core.would_deny,
-        }
-    }
-}
+use tidegate::concurrency::{Partition, Partitions};
 
 fn name_of(field: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     match value.cast::<PyString>() {

@@ -2,7 +2,7 @@
 
 use super::admission::Admission;
 use super::object::{Asked, Gate};
-use super::stats::{GateStats, PartVerdict};
+use super::verdict::PartVerdict;
 use crate::args::{self, object, seconds};
 use crate::breaker::CircuitBreaker;
 use crate::concurrency::ConcurrencyLimiter;
@@ -13,11 +13,12 @@ use crate::limit::set::LimitSet;
 use crate::python::Function;
 use crate::queue::BoundedQueue;
 use crate::shed::LoadShedder;
+use crate::stats::GateStats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyTypeCheck, PyVisit};
 use std::sync::Arc;
-use tidegate::gate::{GateConfig, Kind, Outcome, Outcomes};
+use tidegate::gate::{GateConfig, Outcome, Outcomes};
 use tidegate::limit::Mode;
 
 static CALL: Function = Function::new("tidegate._gate", "call");
@@ -271,20 +272,7 @@ dependencies=(), *, address=None, level=0, partition=None, fallback=None)")]
 
     /// Counts since the gate was made, of this process.
     fn stats(&self) -> GateStats {
-        let stats = self.core.stats();
-        let by = |kind: Kind| stats.denied_by[kind as usize];
-        GateStats {
-            admitted: stats.admitted,
-            denied: stats.denied,
-            would_deny: stats.would_deny,
-            denied_access: by(Kind::Access),
-            denied_deadline: by(Kind::Deadline),
-            denied_shedder: by(Kind::Shedder),
-            denied_queue: by(Kind::Queue),
-            denied_breaker: by(Kind::Breaker),
-            denied_concurrency: by(Kind::Concurrency),
-            denied_limit: by(Kind::Limit),
-        }
+        self.core.stats().into()
     }
 
     /// Its name.

@@ -3,6 +3,6 @@
 pub(crate) mod admission;
 mod methods;
 mod object;
-pub(crate) mod stats;
+pub(crate) mod verdict;
 
 pub(crate) use object::Gate;

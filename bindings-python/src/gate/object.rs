@@ -43,7 +43,7 @@ static LEFT: Function = Function::new("tidegate._gate", "left");
 ///         `admission.breaker(name)` for the permit of each call to one.
 ///     access: an AccessList: who passes without being counted, and who is always refused.
 ///     refund_on: after which outcomes a call's cost is given back to the limits: "success", "failure", "dropped",
-///         "cancelled". Default: none; who gives up a call could otherwise make as many as he likes.
+///         "cancelled". Default: none; who gives up a call could otherwise make as many as it likes.
 ///     enabled: False lets every call in and counts nothing; so does TIDEGATE_DISABLED=1 in the environment.
 ///     dry_run: all parts count, none refuses.
 ///

@@ -2,13 +2,13 @@
 
 use super::decision::Decision;
 use super::quota::{mode, quota, warm_up};
-use super::stats::BucketStats;
 use crate::args::{self, Cost, finite, seconds, span};
 use crate::clock::ManualClock;
 use crate::errors::from_core;
 use crate::python::Function;
 use crate::refusal::refused;
 use crate::scope::{Asked, Place};
+use crate::stats::BucketStats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ static ACQUIRE_ASYNC: Function = Function::new("tidegate._waiting", "acquire_asy
 #[pyclass(frozen, subclass, weakref, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
-    /// `try_acquire` is in `hot/bucket.rs`.
+    /// `try_acquire` is in `fastcall/bucket.rs`.
     pub(crate) core: Arc<tidegate::TokenBucket>,
     pub(crate) clock: Option<Py<ManualClock>>,
     pub(crate) place: Place,

@@ -5,7 +5,7 @@ use super::quota::{mode, quota};
 use crate::args::{self, Cost, seconds, span_of, text, whole32, wrong};
 use crate::errors::from_core;
 use crate::scope::{Asked, Place};
-use crate::stats::stats;
+use crate::stats::ClusterStats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 use tidegate::ConfigError;
@@ -141,23 +141,7 @@ on_conflict='error')")]
 
     /// What all processes of this machine decided, and how it goes with the store. Some system calls.
     fn stats(&self) -> ClusterStats {
-        let core = self.core.stats();
-        ClusterStats {
-            admitted: core.admitted,
-            denied: core.denied,
-            would_deny: core.would_deny,
-            tokens: core.tokens,
-            expires_in: seconds(core.expires_in_ns),
-            refilled: core.refilled,
-            level: core.health.level,
-            granted: core.health.granted,
-            syncs: core.health.syncs,
-            errors: core.health.errors,
-            late: core.health.late,
-            epochs: core.health.epochs,
-            round_trip: core.health.round_trip.as_secs_f64(),
-            fault: core.health.fault,
-        }
+        self.core.stats().into()
     }
 
     /// Tokens that come back per `period`, to all machines.
@@ -223,39 +207,5 @@ on_conflict='error')")]
             stats.admitted,
             stats.denied
         ))
-    }
-}
-
-stats! {
-    /// What a ClusterLimit decided, and how it goes with the store.
-    ClusterStats {
-        /// Calls admitted, by all processes of this machine.
-        admitted: u64,
-        /// Calls denied.
-        denied: u64,
-        /// Calls that a dry run admitted and would have denied.
-        would_deny: u64,
-        /// Tokens that this machine may spend now.
-        tokens: u32,
-        /// Seconds until they are lost unless the store answers again.
-        expires_in: f64,
-        /// Whether an agent leases.
-        refilled: bool,
-        /// What the store had left for all machines, by its latest answer.
-        level: u64,
-        /// Tokens granted to this machine.
-        granted: u64,
-        /// Questions to the store.
-        syncs: u64,
-        /// Questions without an answer.
-        errors: u64,
-        /// Questions that ran too late, or when the store's clock had leapt.
-        late: u64,
-        /// Times that the store was another one, or had forgotten.
-        epochs: u64,
-        /// Seconds that the latest answer took.
-        round_trip: f64,
-        /// What is wrong, or None. Never the store's URL.
-        fault: Option<String>,
     }
 }

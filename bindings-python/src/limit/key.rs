@@ -47,7 +47,7 @@ pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> 
 /// UTF-8 with U+FFFD for each surrogate, as every binding writes it.
 #[cold]
 fn without_surrogates(text: &Bound<'_, PyString>, error: PyErr) -> PyResult<Vec<u8>> {
-    // The hot methods come here without PyO3 knowing that this thread is attached.
+    // The fast methods come here without PyO3 knowing that this thread is attached.
     Python::attach(|_| drop(error));
     let encoded = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
     let mut bytes = encoded.cast::<PyBytes>()?.as_bytes().to_vec();

@@ -1,16 +1,16 @@
-//! `RateLimiter`: the parts that do not wait. `try_acquire` and `check` are in `hot/keyed.rs`.
+//! `RateLimiter`: the parts that do not wait. `try_acquire` and `check` are in `fastcall/keyed.rs`.
 
 use super::block::Block;
 use super::decision::Decision;
 use super::key::Key;
 use super::quota;
-use super::stats::LimiterStats;
 use crate::args::{self, Cost, choice, finite, flag, object, seconds, whole};
 use crate::clock::ManualClock;
 use crate::errors::{config, from_core};
 use crate::python::Function;
 use crate::refusal::refused;
 use crate::scope::{Asked, Place};
+use crate::stats::LimiterStats;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};

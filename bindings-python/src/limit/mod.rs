@@ -8,4 +8,3 @@ pub(crate) mod key;
 pub(crate) mod keyed;
 pub(crate) mod quota;
 pub(crate) mod set;
-pub(crate) mod stats;

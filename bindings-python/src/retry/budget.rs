@@ -4,7 +4,7 @@ use crate::args::{self, real, seconds, span_of};
 use crate::clock::ManualClock;
 use crate::limit::quota::mode;
 use crate::scope::{Asked, Place};
-use crate::stats::stats;
+use crate::stats::RetryBudgetStats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use tidegate::retry::BUDGET_SETTINGS;
@@ -116,14 +116,7 @@ on_conflict='error', enabled=None, dry_run=False)")]
 
     /// The balance, and counts since the budget was made.
     fn stats(&self) -> RetryBudgetStats {
-        let stats = self.core.stats();
-        RetryBudgetStats {
-            balance: stats.balance,
-            deposited: stats.deposited,
-            withdrawn: stats.withdrawn,
-            denied: stats.denied,
-            would_deny: stats.would_deny,
-        }
+        self.core.stats().into()
     }
 
     /// The fraction of a retry that a call pays in.
@@ -155,21 +148,5 @@ on_conflict='error', enabled=None, dry_run=False)")]
         let (rate, ttl) = (config.min_per_second, config.ttl.as_secs_f64());
         let (place, balance) = (this.place.shown(), this.balance());
         Ok(format!("{class}({}, min_per_second={rate}, ttl={ttl}{place}, balance={balance})", config.ratio))
-    }
-}
-
-stats! {
-    /// The balance of a retry budget, and counts since it was made.
-    RetryBudgetStats {
-        /// Whole retries that could be withdrawn now.
-        balance: u64,
-        /// Calls paid in.
-        deposited: u64,
-        /// Retries paid for, without those of would_deny.
-        withdrawn: u64,
-        /// Retries refused.
-        denied: u64,
-        /// Retries that a dry run let through and would have refused.
-        would_deny: u64,
     }
 }

@@ -5,7 +5,7 @@ use crate::clock::ManualClock;
 use crate::limit::quota::mode;
 use crate::python::Function;
 use crate::scope::{Asked, Place};
-use crate::stats::stats;
+use crate::stats::ClientThrottleStats;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
@@ -189,17 +189,7 @@ clock=None, scope=None, name=None, on_conflict='error', enabled=None, dry_run=Fa
 
     /// Counts since the throttle was made, and what its window holds.
     fn stats(&self) -> ClientThrottleStats {
-        let stats = self.core.stats();
-        ClientThrottleStats {
-            accepted: stats.accepted,
-            refused: stats.refused,
-            rejected: stats.rejected,
-            would_reject: stats.would_reject,
-            forced: stats.forced,
-            window_requests: stats.window_requests,
-            window_accepts: stats.window_accepts,
-            probability: stats.probability,
-        }
+        self.core.stats().into()
     }
 
     /// The clock it was given, or None.
@@ -229,27 +219,5 @@ clock=None, scope=None, name=None, on_conflict='error', enabled=None, dry_run=Fa
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.failure_on)
-    }
-}
-
-stats! {
-    /// Counts since a client throttle was made, and what its window holds.
-    ClientThrottleStats {
-        /// Calls that the backend accepted.
-        accepted: u64,
-        /// Calls that the backend refused.
-        refused: u64,
-        /// Calls rejected here.
-        rejected: u64,
-        /// Calls that a dry run let through and would have rejected.
-        would_reject: u64,
-        /// Calls that passed because one each `force_pass` does.
-        forced: u64,
-        /// Requests in the window, own rejections among them.
-        window_requests: u64,
-        /// Of these, accepted.
-        window_accepts: u64,
-        /// The probability of a rejection now.
-        probability: f64,
     }
 }

@@ -27,7 +27,7 @@ mod partition;
 mod partitioned;
 mod permit;
 mod permit_slots;
-mod report;
+mod stats;
 mod turns;
 mod two_steps;
 mod wait_queue;
@@ -39,7 +39,7 @@ pub use listener::ConcurrencyListener;
 pub use partition::{Partition, Partitions};
 pub use partitioned::PartitionStats;
 pub use permit::{ConcurrencyGuard, ConcurrencyPermit};
-pub use report::{ConcurrencyHolder, ConcurrencyStats};
+pub use stats::{ConcurrencyHolder, ConcurrencyStats};
 
 use crate::memory::ObjectAllocator;
 use crate::mode::Mode;

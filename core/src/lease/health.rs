@@ -16,15 +16,15 @@ pub struct LeaseHealth {
     pub errors: u64,
     /// Questions that ran too late, or when the store's clock had leapt.
     pub late: u64,
-    /// Times that the store was another one, or one that had forgotten.
+    /// Times that the store was another one, or had forgotten.
     pub epochs: u64,
-    /// Tokens granted.
+    /// Tokens granted to this machine.
     pub granted: u64,
     /// How long the latest answer took.
     pub round_trip: Duration,
     /// When it came, in nanoseconds of the lease's clock; 0: never.
     pub answered_ns: u64,
-    /// What the store has left for all hosts, by its latest answer.
+    /// What the store had left for all machines, by its latest answer.
     pub level: u64,
     /// What is wrong, if something is. Never the store's URL.
     pub fault: Option<String>,

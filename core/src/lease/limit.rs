@@ -46,9 +46,9 @@ pub struct ClusterLimit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterStats {
-    /// Calls that took what they asked for.
+    /// Calls admitted, by all processes of this machine.
     pub admitted: u64,
-    /// Calls that were denied.
+    /// Calls denied.
     pub denied: u64,
     /// Calls that a dry run let through and that would have been denied.
     pub would_deny: u64,
@@ -56,7 +56,7 @@ pub struct ClusterStats {
     pub tokens: u32,
     /// Nanoseconds until they are lost unless the store answers again; 0: they are, or there are none.
     pub expires_in_ns: u64,
-    /// Whether somebody keeps the lease.
+    /// Whether an agent keeps the lease.
     pub refilled: bool,
     /// Of who keeps it.
     pub health: LeaseHealth,

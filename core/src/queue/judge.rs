@@ -9,7 +9,7 @@ use crossbeam_utils::CachePadded;
 #[non_exhaustive]
 #[repr(u8)]
 pub enum DropReason {
-    /// It had to make room for a newer one, by [`OnFull::DropOldest`](super::OnFull::DropOldest).
+    /// It had to make room for a newer one, as `on_full` says.
     Oldest = 0,
     /// It waited longer than `max_age`.
     Age = 1,
@@ -17,7 +17,7 @@ pub enum DropReason {
     Codel = 2,
     /// Its own deadline had passed.
     Deadline = 3,
-    /// The queue was closed by [`discard`](super::BoundedQueue::discard).
+    /// The queue was closed by `discard`.
     Closed = 4,
 }
 

@@ -61,9 +61,9 @@ pub struct QueueStats {
     pub popped: u64,
     /// Pushes refused, full or closed; a waiting form counts once, at its deadline.
     pub rejected: u64,
-    /// Items dropped, for whatever reason: accepted is popped, dropped and held, at any moment.
+    /// Items dropped, for whatever reason: `pushed` is `popped`, `dropped` and `depth`, at any moment.
     pub dropped: u64,
-    /// Of these, by the numbers of their [`DropReason`]s.
+    /// Of these, by their [reasons](DropReason).
     pub dropped_by: [u64; DropReason::ALL.len()],
     /// The least delay of the interval that ended last, of the lane where it is the longest; `None` without a
     /// discipline that measures it, and before the first.

@@ -9,7 +9,7 @@ pub mod operator;
 mod permit;
 pub mod registry;
 pub mod report;
-mod view;
+pub(crate) mod view;
 
 pub use classified::tg_classified;
 pub use config::tg_breaker_config;

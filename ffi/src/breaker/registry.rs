@@ -113,6 +113,7 @@ impl tg_registry_config {
 pub struct tg_registry_snapshot {
     /// sizeof(tg_registry_snapshot)
     pub struct_size: usize,
+    // <stats registry>
     /// Keys that have a breaker.
     pub breakers: u64,
     /// How many can have one.
@@ -121,6 +122,7 @@ pub struct tg_registry_snapshot {
     pub evicted: u64,
     /// How often a key found no room and shared the overflow breaker.
     pub overflowed: u64,
+    // </stats>
 }
 
 versioned!(tg_registry_snapshot, first = 40, fields = [breakers, max_breakers, evicted, overflowed]);
@@ -342,15 +344,7 @@ pub extern "C" fn tg_registry_stats(registry: In<tg_registry>, snapshot: Out<tg_
     guard(|| {
         let it = &registry.get("registry")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = it.stats();
-        let now = tg_registry_snapshot {
-            breakers: now.breakers,
-            max_breakers: now.max_breakers,
-            evicted: now.evicted,
-            overflowed: now.overflowed,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, it.stats().into());
         Ok(TG_OK)
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::handle::versioned;
 use std::mem::size_of;
-use tidegate_core::breaker::{BreakerStats, Event, EventKind, State, Trip};
+use tidegate_core::breaker::{Event, EventKind, State, Trip};
 
 /// Where a breaker stands. Later versions may add values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,8 @@ versioned!(tg_event, first = 32, fields = [kind, seq, at_ns, has_trip, trip_call
 pub struct tg_breaker_snapshot {
     /// sizeof(tg_breaker_snapshot)
     pub struct_size: usize,
-    /// One of tg_state.
+    // <stats breaker>
+    /// Where it stands. One of tg_state.
     pub state: i32,
     /// Calls in the window.
     pub calls: u32,
@@ -122,7 +123,7 @@ pub struct tg_breaker_snapshot {
     pub slow_call_rate: f64,
     /// Calls refused since the breaker was made.
     pub rejected: u64,
-    /// How often it opened since it was made.
+    /// How often it opened by itself since it was made.
     pub opened: u64,
     /// Nanoseconds until a probe may be tried; 0 when not open, TG_NEVER while forced open.
     pub retry_after_ns: u64,
@@ -135,10 +136,11 @@ pub struct tg_breaker_snapshot {
     pub trip_failed: u32,
     /// Those of them that were slow.
     pub trip_slow: u32,
-    /// 1 while it is closed and calls come back by degrees: until somebody asks for one after the ramp's end.
+    /// 1 or 0. Closed, and calls come back by degrees: until somebody asks for one after the ramp's end.
     pub ramping: u32,
     /// 0.
     pub reserved: u32,
+    // </stats>
 }
 
 versioned!(
@@ -164,32 +166,8 @@ versioned!(
 );
 
 /// The four fields of a trip.
-fn trip(trip: Option<Trip>) -> [u32; 4] {
+pub(crate) fn trip(trip: Option<Trip>) -> [u32; 4] {
     trip.map_or([0; 4], |trip| [1, trip.calls, trip.failed, trip.slow])
-}
-
-impl From<BreakerStats> for tg_breaker_snapshot {
-    fn from(stats: BreakerStats) -> Self {
-        let [has_trip, trip_calls, trip_failed, trip_slow] = trip(stats.last_trip);
-        Self {
-            struct_size: size_of::<Self>(),
-            state: stats.state as i32,
-            calls: stats.calls,
-            failed: stats.failed,
-            slow: stats.slow,
-            failure_rate: stats.failure_rate,
-            slow_call_rate: stats.slow_call_rate,
-            rejected: stats.rejected,
-            opened: stats.opened,
-            retry_after_ns: stats.retry_after_ns,
-            has_trip,
-            trip_calls,
-            trip_failed,
-            trip_slow,
-            ramping: stats.ramping.into(),
-            reserved: 0,
-        }
-    }
 }
 
 impl From<Event> for tg_event {

@@ -95,12 +95,14 @@ impl Default for tg_bucket_config {
 pub struct tg_bucket_snapshot {
     /// sizeof(tg_bucket_snapshot)
     pub struct_size: usize,
-    /// Calls admitted.
+    // <stats bucket>
+    /// Calls admitted, without those of would_deny.
     pub admitted: u64,
     /// Calls denied.
     pub denied: u64,
-    /// Calls that a dry run admitted and would have denied.
+    /// Calls that a dry run admitted and that would have been denied.
     pub would_deny: u64,
+    // </stats>
 }
 
 versioned!(tg_bucket_snapshot, first = 24, fields = [admitted, denied, would_deny]);
@@ -207,14 +209,7 @@ pub extern "C" fn tg_bucket_stats(bucket: In<tg_bucket>, snapshot: Out<tg_bucket
     guard(|| {
         let bucket = &bucket.get("bucket")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = bucket.stats();
-        let now = tg_bucket_snapshot {
-            admitted: now.admitted,
-            denied: now.denied,
-            would_deny: now.would_deny,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, bucket.stats().into());
         Ok(TG_OK)
     })
 }

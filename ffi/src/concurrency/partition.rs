@@ -50,22 +50,25 @@ pub(super) fn partitions(
 pub struct tg_partition_snapshot {
     /// sizeof(tg_partition_snapshot)
     pub struct_size: usize,
+    // <stats partition>
     /// Its share of the limit.
     pub share: f64,
     /// Calls admitted.
     pub admitted: u64,
     /// Calls that got no permit, at once or after a wait.
     pub denied: u64,
-    /// Calls that a dry run admitted and would have denied.
+    /// Calls admitted by a dry run that would have been denied.
     pub would_deny: u64,
     /// The places that it is guaranteed of the limit in force.
     pub guaranteed: u32,
     /// Permits that it holds now.
     pub in_use: u32,
-    /// Places beside those that are kept for it now, as calls of it have been refused.
+    /// Places beside those that are kept for it now, as calls of it have been refused: nobody else has more of what is
+    /// free.
     pub called_back: u32,
     /// 0.
     pub reserved: u32,
+    // </stats>
 }
 
 versioned!(
@@ -172,17 +175,7 @@ pub extern "C" fn tg_concurrency_partition_stats(
             let message = "partition: 0 is a call without one, which has no counts of its own".to_owned();
             return Err(Failure::new(tg_status::TG_OUT_OF_RANGE, message));
         };
-        let now = tg_partition_snapshot {
-            share: now.share,
-            admitted: now.admitted,
-            denied: now.denied,
-            would_deny: now.would_deny,
-            guaranteed: now.guaranteed,
-            in_use: now.in_use,
-            called_back: now.called_back,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, now.into());
         Ok(TG_OK)
     })
 }

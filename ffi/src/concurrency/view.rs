@@ -15,6 +15,7 @@ use tg_status::TG_OK;
 pub struct tg_concurrency_snapshot {
     /// sizeof(tg_concurrency_snapshot)
     pub struct_size: usize,
+    // <stats concurrency>
     /// The limit in force.
     pub limit: u32,
     /// Permits held now.
@@ -23,20 +24,22 @@ pub struct tg_concurrency_snapshot {
     pub admitted: u64,
     /// Calls that got no permit: refused, timed_out and cancelled together.
     pub denied: u64,
-    /// Calls that a dry run admitted and would have denied.
+    /// Calls admitted by a dry run that would have been denied.
     pub would_deny: u64,
-    /// Permits taken back from processes that died.
+    /// Permits taken back from processes that died (host scope).
     pub reclaimed: u64,
     /// Calls refused without a wait.
     pub refused: u64,
     /// Waits that ended at their deadline.
     pub timed_out: u64,
-    /// Waits that were given up before, by callers in other languages: in C a wait cannot be.
+    /// Waits that were given up before: a future dropped, a task cancelled, a signal aborted. In C none can be.
     pub cancelled: u64,
-    /// Calls that wait now, in all processes that share the limit.
+    /// Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the last
+    /// second.
     pub waiting: u64,
-    /// The longest wait so far, of those that have ended and of those who wait now, in nanoseconds.
+    /// The longest wait so far, of those that have ended and of those who wait now. In nanoseconds.
     pub longest_wait_ns: u64,
+    // </stats>
 }
 
 versioned!(
@@ -101,22 +104,7 @@ pub extern "C" fn tg_concurrency_stats(
     guard(|| {
         let concurrency = &concurrency.get("concurrency")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = concurrency.stats();
-        let now = tg_concurrency_snapshot {
-            limit: now.limit,
-            in_use: now.in_use,
-            admitted: now.admitted,
-            denied: now.denied,
-            would_deny: now.would_deny,
-            reclaimed: now.reclaimed,
-            refused: now.refused,
-            timed_out: now.timed_out,
-            cancelled: now.cancelled,
-            waiting: now.waiting,
-            longest_wait_ns: u64::try_from(now.longest_wait.as_nanos()).unwrap_or(u64::MAX),
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, concurrency.stats().into());
         Ok(TG_OK)
     })
 }

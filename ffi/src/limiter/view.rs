@@ -16,18 +16,20 @@ use tg_status::TG_OK;
 pub struct tg_limiter_snapshot {
     /// sizeof(tg_limiter_snapshot)
     pub struct_size: usize,
+    // <stats limiter>
     /// Calls admitted.
     pub admitted: u64,
     /// Calls denied.
     pub denied: u64,
-    /// Calls that a dry run admitted and would have denied.
+    /// Calls admitted by a dry run that would have been denied.
     pub would_deny: u64,
     /// Idle keys that made room for others.
     pub evictions: u64,
-    /// Calls that the shared sketch decided, because their key found no room.
+    /// Calls that were decided by the shared sketch, because their key found no room.
     pub overflowed: u64,
-    /// Keys blocked.
+    /// Blocks of keys that went on after being denied.
     pub blocked: u64,
+    // </stats>
 }
 
 versioned!(tg_limiter_snapshot, first = 56, fields = [admitted, denied, would_deny, evictions, overflowed, blocked]);
@@ -38,17 +40,7 @@ pub extern "C" fn tg_limiter_stats(limiter: In<tg_limiter>, snapshot: Out<tg_lim
     guard(|| {
         let limiter = &limiter.get("limiter")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = limiter.stats();
-        let now = tg_limiter_snapshot {
-            admitted: now.admitted,
-            denied: now.denied,
-            would_deny: now.would_deny,
-            evictions: now.evictions,
-            overflowed: now.overflowed,
-            blocked: now.blocked,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, limiter.stats().into());
         Ok(TG_OK)
     })
 }

@@ -196,6 +196,7 @@ impl tg_queue_config {
 pub struct tg_queue_snapshot {
     /// sizeof(tg_queue_snapshot)
     pub struct_size: usize,
+    // <stats queue>
     /// Items held now.
     pub depth: usize,
     /// Whether pushes are accepted now.
@@ -204,25 +205,26 @@ pub struct tg_queue_snapshot {
     pub pushed: u64,
     /// Items popped or drained.
     pub popped: u64,
-    /// Pushes refused.
+    /// Pushes refused, full or closed; a waiting form counts once, at its deadline.
     pub rejected: u64,
-    /// Items dropped, for whatever reason: pushed is popped, dropped and depth.
+    /// Items dropped, for whatever reason: pushed is popped, dropped and depth, at any moment.
     pub dropped: u64,
-    /// Of these, by TG_DROP_OLDEST.
+    /// Of these, by their reasons: oldest. It had to make room for a newer one, as on_full says.
     pub dropped_oldest: u64,
-    /// By max_age_ns.
+    /// Of these, by their reasons: age. It waited longer than max_age_ns.
     pub dropped_age: u64,
-    /// By overload.
+    /// Of these, by their reasons: codel. The queue is overloaded, and it waited longer than twice the target.
     pub dropped_codel: u64,
-    /// By their deadlines.
+    /// Of these, by their reasons: deadline. Its own deadline had passed.
     pub dropped_deadline: u64,
-    /// By tg_queue_discard().
+    /// Of these, by their reasons: closed. The queue was closed by discard.
     pub dropped_closed: u64,
-    /// The least delay of the interval that ended last, of the lane where it is the longest; 0 while it is empty,
-    /// TG_NEVER: not measured (TG_FIFO), or not yet.
+    /// The least delay of the interval that ended last, of the lane where it is the longest; TG_NEVER without a
+    /// discipline that measures it, and before the first. In nanoseconds.
     pub least_delay_ns: u64,
-    /// Not 0: that is overload.
+    /// 1 or 0. Whether that is overload.
     pub overloaded: u64,
+    // </stats>
 }
 
 versioned!(
@@ -320,25 +322,7 @@ pub extern "C" fn tg_queue_stats(queue: In<tg_queue>, snapshot: Out<tg_queue_sna
     guard(|| {
         let queue = &queue.get("queue")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = queue.stats();
-        let [dropped_oldest, dropped_age, dropped_codel, dropped_deadline, dropped_closed] = now.dropped_by;
-        let snapshot_now = tg_queue_snapshot {
-            struct_size: size_of::<tg_queue_snapshot>(),
-            depth: now.depth,
-            accepting: now.accepting,
-            pushed: now.pushed,
-            popped: now.popped,
-            rejected: now.rejected,
-            dropped: now.dropped,
-            dropped_oldest,
-            dropped_age,
-            dropped_codel,
-            dropped_deadline,
-            dropped_closed,
-            least_delay_ns: now.least_delay.map_or(u64::MAX, |least| least.as_nanos() as u64),
-            overloaded: now.overloaded.into(),
-        };
-        snapshot.fill(room, snapshot_now);
+        snapshot.fill(room, queue.stats().into());
         Ok(TG_OK)
     })
 }

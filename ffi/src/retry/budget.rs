@@ -89,6 +89,7 @@ impl tg_retry_budget_config {
 pub struct tg_retry_budget_snapshot {
     /// sizeof(tg_retry_budget_snapshot)
     pub struct_size: usize,
+    // <stats retry_budget>
     /// Whole retries that could be withdrawn now.
     pub balance: u64,
     /// Calls paid in.
@@ -97,8 +98,9 @@ pub struct tg_retry_budget_snapshot {
     pub withdrawn: u64,
     /// Retries refused.
     pub denied: u64,
-    /// Retries that a dry run let through and would have refused.
+    /// Retries that a dry run let through and that would have been refused.
     pub would_deny: u64,
+    // </stats>
 }
 
 versioned!(tg_retry_budget_snapshot, first = 48, fields = [balance, deposited, withdrawn, denied, would_deny]);
@@ -228,16 +230,7 @@ pub extern "C" fn tg_retry_budget_stats(
     guard(|| {
         let it = &budget.get("budget")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = it.stats_at(it.clock().now());
-        let now = tg_retry_budget_snapshot {
-            balance: now.balance,
-            deposited: now.deposited,
-            withdrawn: now.withdrawn,
-            denied: now.denied,
-            would_deny: now.would_deny,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, it.stats_at(it.clock().now()).into());
         Ok(TG_OK)
     })
 }
@@ -252,16 +245,7 @@ pub extern "C" fn tg_retry_budget_stats_at(
     guard(|| {
         let it = &budget.get("budget")?.0;
         let room = snapshot.room("snapshot")?;
-        let now = it.stats_at(now_ns);
-        let now = tg_retry_budget_snapshot {
-            balance: now.balance,
-            deposited: now.deposited,
-            withdrawn: now.withdrawn,
-            denied: now.denied,
-            would_deny: now.would_deny,
-            ..Default::default()
-        };
-        snapshot.fill(room, now);
+        snapshot.fill(room, it.stats_at(now_ns).into());
         Ok(TG_OK)
     })
 }

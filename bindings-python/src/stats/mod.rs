@@ -1,7 +1,26 @@
 //! What objects count, as classes.
 
-/// A class of numbers at a moment: read-only, compared by value, shown with its fields; pickles, and so copies.
+mod core;
+
+pub(crate) use self::core::{
+    BreakerStats, BucketStats, ClientThrottleStats, ClusterStats, ConcurrencyStats, GateStats, LimiterStats,
+    PartitionStats, QueueStats, RegistryStats, RetryBudgetStats, ShedderStats,
+};
+
+/// A class of numbers at a moment: read-only, compared by value, shown with its fields; pickles, and so copies. With
+/// `from it: T` and a value for each field it is made of core's.
 macro_rules! stats {
+    ($(#[$meta:meta])* $name:ident from $it:ident: $core:path {
+        $($(#[$doc:meta])* $field:ident: $type:ty = $value:expr),+ $(,)?
+    }) => {
+        $crate::stats::stats! { $(#[$meta])* $name { $($(#[$doc])* $field: $type),+ } }
+
+        impl From<$core> for $name {
+            fn from($it: $core) -> Self {
+                Self { $($field: $value),+ }
+            }
+        }
+    };
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
         $(#[$meta])*
         #[pyo3::pyclass(frozen, eq, get_all, module = "tidegate")]

@@ -14,13 +14,13 @@ pub struct ConcurrencyStats {
     pub in_use: u32,
     /// Calls admitted.
     pub admitted: u64,
-    /// Calls that got no permit: refused, timed out and cancelled together.
+    /// Calls that got no permit: `refused`, `timed_out` and `cancelled` together.
     pub denied: u64,
     /// Calls refused without a wait.
     pub refused: u64,
     /// Waits that ended at their deadline.
     pub timed_out: u64,
-    /// Waits that were given up before: a future or listener dropped, a task cancelled.
+    /// Waits that were given up before: a future dropped, a task cancelled, a signal aborted. In C none can be.
     pub cancelled: u64,
     /// Calls that wait now; in a named scope those of all processes, as each said when it last looked, in the last
     /// second.
