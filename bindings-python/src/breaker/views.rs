@@ -1,7 +1,7 @@
 //! What a breaker shows of itself: state, statistics, events.
 
 use crate::args::seconds;
-use crate::stats::stats;
+use crate::stats::class::stats;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use tidegate::breaker as core;

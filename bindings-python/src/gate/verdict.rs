@@ -1,6 +1,6 @@
 //! What the parts of a gate say.
 
-use crate::stats::stats;
+use crate::stats::class::stats;
 
 stats! {
     /// What a part of a gate says of a call.

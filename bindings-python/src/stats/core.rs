@@ -1,6 +1,6 @@
 //! What the objects of core count: written by `cargo xtask gen write` from core's structs of these names.
 
-use super::stats;
+use super::class::stats;
 use crate::args::seconds;
 use crate::breaker::views::Trip;
 

@@ -8,7 +8,7 @@ use crate::options::wrapped;
 pub(super) fn classes(all: &[Stats]) -> String {
     let mut text = String::from(
         "//! What the objects of core count: written by `cargo xtask gen write` from core's structs of these names.\n\n\
-         use super::stats;\nuse crate::args::seconds;\nuse crate::breaker::views::Trip;\n",
+         use super::class::stats;\nuse crate::args::seconds;\nuse crate::breaker::views::Trip;\n",
     );
     for stats in all {
         text += "\nstats! {\n";
