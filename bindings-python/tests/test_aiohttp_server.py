@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import io
+import sys
 import socket
 import sys
 import termios
@@ -20,16 +21,17 @@ from aiohttp import web
 from conftest import ManualClock, Thread, wait_until
 from test_sent import SIZE, read, unread
 
-from tidegate import CircuitBreaker, ConcurrencyLimiter
+from tidegate import CircuitBreaker, ConcurrencyLimiter, RateLimitedError, TokenBucket
+from tidegate.aiohttp import refusal_middleware
 
 
 @contextlib.contextmanager
-def served_aiohttp(handler: Any) -> Iterator[str]:
+def served_aiohttp(handler: Any, *middlewares: Any) -> Iterator[str]:
     ports: list[int] = []
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
-        app = web.Application()
+        app = web.Application(middlewares=middlewares)
         app.router.add_route("*", "/", handler)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -178,3 +180,37 @@ def test_what_has_its_body_or_is_sent_by_the_handler_is_over_when_that_returns()
     with served_aiohttp(circuit(sends)) as url:
         assert requests.get(url, timeout=30).text == "a"
     assert circuit.stats().calls == 2
+
+
+def test_a_refusal_that_leaves_a_handler_is_answered() -> None:
+    circuit = CircuitBreaker("refusing", consecutive_failures=1, cooldown=1000)
+    circuit.acquire().failure()
+    once = TokenBucket("1/hour")
+    once.acquire()
+
+    async def limited(request: web.Request) -> Any:
+        once.acquire(timeout=0)
+
+    async def grouped(request: web.Request) -> Any:
+        try:
+            once.acquire(timeout=0)
+        except RateLimitedError as error:
+            raise (ExceptionGroup("of a task group", [error]) if sys.version_info >= (3, 11) else error) from None
+
+    async def mistaken(request: web.Request) -> Any:
+        CircuitBreaker("it", cooldown=-1)
+
+    async def missing(request: web.Request) -> Any:
+        raise web.HTTPNotFound
+
+    def asked(handler: Any, **options: Any) -> tuple[int, int, str]:
+        with served_aiohttp(handler, refusal_middleware(**options)) as url:
+            answer = requests.get(url, timeout=30)
+            return answer.status_code, int(answer.headers.get("Retry-After", 0)), answer.headers["Content-Type"]
+
+    problem = "application/problem+json"
+    assert asked(handler_of(circuit, web.Response)) == (503, 1000, problem)
+    assert asked(handler_of(circuit, web.Response), overload_status=529) == (529, 1000, problem)
+    for handler in (limited, grouped):
+        assert asked(handler) == (429, 3600, problem)
+    assert asked(mistaken)[:2] == (500, 0) and asked(missing)[:2] == (404, 0)

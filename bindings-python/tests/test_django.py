@@ -27,10 +27,10 @@ from django.http import FileResponse, Http404, HttpResponse, JsonResponse, Strea
 from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
-from tidegate import CircuitBreaker, ConcurrencyLimiter, Resilience, http
-from tidegate.errors import TidegateError
+from tidegate import CircuitBreaker, ConcurrencyLimiter, Resilience, TokenBucket, http
 
 places, circuit = ConcurrencyLimiter(1), CircuitBreaker("it", consecutive_failures=1, classifier=http(), cooldown=1000)
+once = TokenBucket("1/hour")
 both = Resilience(breaker=circuit, concurrency=places)
 
 
@@ -114,6 +114,23 @@ async def failing_async(request):
     return StreamingHttpResponse(body())
 
 
+def limited(request):
+    once.acquire(timeout=0)
+    return HttpResponse("in time")
+
+
+async def grouped(request):
+    try:
+        once.acquire(timeout=0)
+    except Exception as error:
+        raise ExceptionGroup("of a task group", [error]) if sys.version_info >= (3, 11) else error
+    return HttpResponse("in time")
+
+
+def mistaken(request):
+    CircuitBreaker("it", cooldown=-1)
+
+
 def dropped(request):
     for view in (stream, file, resilient):
         held = view(request)
@@ -135,23 +152,12 @@ def state(request):
     return JsonResponse({{"in_use": places.in_use, "calls": circuit.stats().calls, "state": circuit.state}})
 
 
-def refusals(get_response):
-    def middleware(request):
-        return get_response(request)
-
-    def process_exception(request, error):
-        return HttpResponse(status=503) if isinstance(error, TidegateError) else None
-
-    middleware.process_exception = process_exception
-    return middleware
-
-
 views = {{name: view for name, view in list(globals().items()) if callable(view)}}
 names = ["stream", "stream_async", "file", "resilient", "resilient_async", "status", "plain", "missing", "failing",
-         "failing_async", "dropped", "state"]
+         "failing_async", "dropped", "limited", "grouped", "mistaken", "state"]
 urlpatterns = [*(path(name, views[name]) for name in names), path("class", Class.as_view())]
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of a test", DEBUG=False,
-                   MIDDLEWARE=["shop.refusals"])
+                   MIDDLEWARE=["tidegate.django.RefusalMiddleware"])
 wsgi, asgi = get_wsgi_application(), get_asgi_application()
 """
 
@@ -283,3 +289,21 @@ def test_what_a_view_raises_or_has_at_once_is_over_when_it_returns(server: tuple
 
 def test_an_answer_that_nobody_sends_gives_its_permit_back(server: tuple[str, str]) -> None:
     assert Asked(server[1]).get("/dropped").text == "fine"
+
+
+def test_a_refusal_that_leaves_a_view_is_answered(server: tuple[str, str]) -> None:
+    asked = Asked(server[1])
+    assert asked.get("/status?status=502").status_code == 502
+    wait_until(lambda: asked.state()["state"] == "open")
+    for path in ("/plain", "/stream", "/resilient", "/stream_async"):
+        refused = asked.get(path)
+        assert (refused.status_code, refused.headers["Content-Type"]) == (503, "application/problem+json")
+        assert 900 < int(refused.headers["Retry-After"]) <= 1000
+        assert refused.json()["status"] == 503
+    asked.get("/limited")
+    for path in ("/limited", "/grouped"):
+        refused = asked.get(path)
+        assert (refused.status_code, refused.json()["status"]) == (429, 429)
+        assert 3000 < int(refused.headers["Retry-After"]) <= 3600
+    # A mistake is none.
+    assert asked.get("/mistaken").status_code == 500

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._answer import encoded, texts
+from ._retryable import EXCEPTION_GROUP, members
 from .errors import (
     AccessDeniedError,
     CircuitOpenError,
@@ -77,6 +79,26 @@ class Answers:
             # 0 is "not known" and no "now".
             return self._timed_out if part is None else Problem.of(*part), getattr(error, "retry_after", 0.0) or None
         return self._overloaded if part is None else Problem.of(*part, status=self._status), after
+
+
+def answered(answers: Answers, error: Exception) -> tuple[int, list[tuple[str, str]], bytes] | None:
+    """The status, fields and body for a refusal, or for a group of refusals alone; None for any other error.
+
+    The length is the framework's to say.
+    """
+    if EXCEPTION_GROUP is not None and isinstance(error, EXCEPTION_GROUP):
+        last = longest(members(error))
+        return answered(answers, last) if isinstance(last, Exception) else None
+    if not isinstance(error, REFUSALS):
+        return None
+    problem, after = answers.of(error)
+    body = problem.body
+    # What a gate told, and what its on_refused gave.
+    headers, said = [*problem.headers(after), *getattr(error, "extra", [])], getattr(error, "answer", None)
+    if said is not None and not callable(said):
+        content, body = encoded(said, kind="a WSGI application")
+        headers[0] = (b"content-type", content)
+    return problem.status, texts([headers[0], *headers[2:]]), body
 
 
 def came_before(error: BaseException) -> bool:

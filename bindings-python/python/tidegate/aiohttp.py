@@ -1,6 +1,10 @@
 """Circuit breakers, retries and client throttles for aiohttp (3.12 or later), as a middleware of the session.
 
     session = aiohttp.ClientSession(middlewares=[Middleware(breaker=bank, retry=RetryPolicy(attempts=3))])
+
+For its server, answers for the refusals that leave a handler:
+
+    app = web.Application(middlewares=[refusal_middleware()])
 """
 
 from __future__ import annotations
@@ -18,11 +22,12 @@ from aiohttp.payload import BytesPayload, IOBasePayload
 
 from . import errors
 from ._client import Call, Calls, Chosen, Kind, Sending, ends_at_headers, origin
+from ._refusals import Answers, answered
 from ._retry import RetryPolicy
 from ._tidegate import Classifier
 from ._time import sleep_async
 
-__all__ = ["Middleware"]
+__all__ = ["Middleware", "refusal_middleware"]
 
 
 class CircuitOpenError(errors.CircuitOpenError, aiohttp.ClientConnectionError):
@@ -263,3 +268,30 @@ def _timeout() -> BaseException | None:
         traceback = traceback.tb_next
     inside = traceback is not None and str(traceback.tb_frame.f_globals.get("__name__")).startswith("aiohttp.")
     return error if inside else None
+
+
+def refusal_middleware(*, overload_status: int = 503) -> Any:
+    """A middleware of aiohttp's server, which answers tidegate's refusals that leave a handler: 429 for limits,
+    ``overload_status`` for open circuits, full or closed queues, exhausted concurrency and shedding, 504 for timeouts,
+    403 for access lists; all with a problem body, never a 500, and with Retry-After where the error knows when. An
+    ExceptionGroup of these alone is answered as the one of them that lasts longest.
+
+    Other errors, an ArenaError or ConfigError among them, are no refusals: aiohttp logs them and answers 500. Put it
+    first, so that it sees what the other middlewares raise.
+    """
+    from aiohttp import web
+
+    answers = Answers(overload_status)
+
+    @web.middleware
+    async def refusals(request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> Any:
+        try:
+            return await handler(request)
+        except Exception as error:
+            answer = answered(answers, error)
+            if answer is None:
+                raise
+            status, fields, body = answer
+            return web.Response(status=status, body=body, headers=dict(fields))
+
+    return refusals
