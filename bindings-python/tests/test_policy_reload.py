@@ -496,7 +496,7 @@ def test_shares_change_under_calls() -> None:
         permit.release()
     taken = [database.try_acquire(partition="batch") for _ in range(2)]
     assert taken[0] is not None
-    with pytest.raises(ConfigError, match='partitions: are "live", "batch", and stay those; "night", "live" are given'):
+    with pytest.raises(ConfigError, match='partitions: are "live", "batch", and stay those; "live", "night" are given'):
         database.set_shares({"live": 0.5, "night": 0.5})
     with pytest.raises(ConfigError, match="partitions: the shares are 1.5 together"):
         database.set_shares({"live": 0.75, "batch": 0.75})

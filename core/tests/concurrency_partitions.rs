@@ -321,3 +321,28 @@ fn a_wrong_partition_says_what_is_wrong() {
         assert!(Partitions::new(names.map(|name| (name, 1.0 / f64::from(count)))).is_ok());
     }
 }
+
+#[test]
+fn shares_that_two_change_at_once_are_those_of_one() {
+    let (limiter, _clock) = limiter(10, &[("a", 0.2), ("b", 0.2), ("c", 0.2)], &[]);
+    let sets = [[("a", 0.6), ("b", 0.2), ("c", 0.2)], [("a", 0.1), ("b", 0.1), ("c", 0.8)]];
+    for _ in 0..200 {
+        std::thread::scope(|scope| {
+            for shares in sets {
+                let limiter = &limiter;
+                scope.spawn(move || (0..20).for_each(|_| limiter.set_shares(shares).expect("the same names")));
+            }
+        });
+        let left = limiter.shares();
+        let left: Vec<_> = left.iter().map(|(name, share)| (name.as_str(), *share)).collect();
+        assert!(sets.iter().any(|shares| left == shares), "{left:?}");
+    }
+    // In whatever order they are given; and nothing of what is wrong.
+    limiter.set_shares([("c", 0.5), ("a", 0.25), ("b", 0.25)]).expect("the same names");
+    let error = limiter.set_shares([("a", 0.5), ("b", 0.5)]).expect_err("c is missing");
+    assert_eq!(error.field(), "partitions");
+    assert!(limiter.set_shares([("a", 0.5), ("b", 0.5), ("c", 0.5)]).is_err(), "more than the limit");
+    assert_eq!(limiter.shares()[0], ("a".to_owned(), 0.25));
+    let plain = ConcurrencyLimiter::new(3).expect("a limit");
+    assert!(plain.set_shares([("a", 0.5)]).is_err() && plain.shares().is_empty());
+}

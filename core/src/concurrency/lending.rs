@@ -20,7 +20,7 @@ use super::partition::{MOST, NAME_WORDS, Partition, Partitions, RANKS, WORDS, gu
 use super::permit_slots::{Full, OwnerIn, PATIENCE, PermitSlots};
 use crate::ConfigError;
 use crate::counters::Striped;
-use crate::memory::{ObjectAllocator, One, SharedSlice};
+use crate::memory::{ChangeLock, ObjectAllocator, One, SharedSlice};
 use crate::sync::{AtomicU64, Ordering, in_order};
 
 /// Calls by number of partition, 0 without one.
@@ -55,6 +55,8 @@ pub(super) struct Lending {
     head: One<[AtomicU64; HEAD]>,
     pub(super) partitions: Partitions,
     counts: Striped<{ COUNTS * MOST }>,
+    /// Who declares shares while others may: two at once would leave some of each.
+    pub(super) changes: ChangeLock,
 }
 
 /// How a call comes to ask.
@@ -137,7 +139,8 @@ impl Lending {
         let mut read = [0; NAME_WORDS];
         // Relaxed: as above.
         read.iter_mut().zip(names.iter()).for_each(|(word, name)| *word = name.load(Ordering::Relaxed));
-        let lending = Self { head, partitions: partitions.named(read), counts };
+        let changes = ChangeLock::of(room);
+        let lending = Self { head, partitions: partitions.named(read), counts, changes };
         if room.is_fresh() {
             lending.declare(&partitions);
         }

@@ -92,13 +92,14 @@ impl ConcurrencyLimiter {
     /// Changes the shares of its partitions, for all who share it. Calls under way keep their places; what a partition
     /// has beyond its new share is lent, and called back as ever.
     ///
-    /// Errors: other names than it was made with; a share outside its range, or all of them above 1 together.
+    /// Thread safety: waits for others that change shares. Errors: other names than it was made with; a share outside
+    /// its range, or all of them above 1 together; those of the arena's lock.
     pub fn set_shares<N: AsRef<str>>(&self, shares: impl IntoIterator<Item = (N, f64)>) -> Result<(), ConfigError> {
         let own = &self.config.partitions;
         let mut given: Vec<(N, f64)> = shares.into_iter().collect();
         // In its own order, by which calls know them.
         let place = |name: &str| own.names().position(|other| other == name);
-        given.sort_by_key(|(name, _)| place(name.as_ref()));
+        given.sort_by_key(|(name, _)| place(name.as_ref()).unwrap_or(usize::MAX));
         let new = Partitions::new(given)?;
         if !own.names().eq(new.names()) {
             let names = |all: &Partitions| all.names().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
@@ -110,7 +111,9 @@ impl ConcurrencyLimiter {
         }
         let new = new.with_priority(own.priority())?;
         if let Some(lending) = &self.shared.lending {
+            let held = lending.changes.lock()?;
             lending.declare(&new);
+            drop(held);
             self.shared.notify_waiters();
         }
         Ok(())
