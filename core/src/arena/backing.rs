@@ -3,6 +3,7 @@
 use super::layout::{OWNERS_AT, STRIPES};
 use super::{Arena, Mapping, Member};
 use crate::memory::{Backing, ObjectAllocator, StripeOwners};
+use crate::setting::{Field, of_name};
 use crate::sync::AtomicU64;
 use crate::{ConfigError, ConfigErrorKind};
 use std::any::Any;
@@ -30,14 +31,15 @@ impl Backing for Arena {
     }
 
     #[cold]
-    fn does_not_fit(&self, needs: usize, left: usize) -> ConfigError {
+    fn does_not_fit(&self, needs: usize, left: usize, sized_by: Option<&'static Field>) -> ConfigError {
         let mend = match self.path() {
             Some(_) => "make it larger where it is first opened (capacity, TIDEGATE_CAPACITY), after `tidegate rm`",
             None => "make it larger where it is first opened (capacity, TIDEGATE_CAPACITY)",
         };
+        let smaller = sized_by.map(|setting| format!(", ask for a smaller {}", of_name(setting))).unwrap_or_default();
         let message = format!(
-            "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: {mend}, or use \
-             another arena",
+            "{needs} bytes do not fit into the {left} that are left of the arena {:?}; it never grows: \
+             {mend}{smaller}, or use another arena",
             self.name()
         );
         ConfigError::out_of_range("capacity", message)

@@ -219,7 +219,9 @@ impl Arena {
         Self::check_name("name", name)?;
         config::check_capacity(capacity)?;
         let no_memory = |error: std::io::Error| {
-            ArenaError::new(ArenaErrorKind::NoSpace, format!("no memory for an arena of {capacity} bytes: {error}"))
+            let mend = "give it a smaller capacity (TIDEGATE_CAPACITY), or the process more memory";
+            let message = format!("no memory for an arena of {capacity} bytes ({error}); {mend}");
+            ArenaError::new(ArenaErrorKind::NoSpace, message)
         };
         let mapping = Arc::new(Mapping::private(capacity).map_err(no_memory)?);
         let members = members::Members::of_process(&mapping);

@@ -2,6 +2,7 @@
 
 use super::Mapping;
 use crate::ConfigError;
+use crate::setting::Field;
 use crate::sync::AtomicU64;
 use std::any::Any;
 use std::error::Error;
@@ -18,8 +19,9 @@ pub(crate) trait Backing: Any + Debug + Send + Sync {
     /// Errors: the filesystem has none.
     fn take_space(&self, at: usize, end: usize) -> Result<(), Box<dyn Error + Send + Sync>>;
 
-    /// Says that a part of `needs` bytes does not fit into the `left` ones.
-    fn does_not_fit(&self, needs: usize, left: usize) -> ConfigError;
+    /// Says that a part of `needs` bytes does not fit into the `left` ones; `sized_by`: the setting that asks for so
+    /// many.
+    fn does_not_fit(&self, needs: usize, left: usize, sized_by: Option<&'static Field>) -> ConfigError;
 
     /// Waits for the lock under which names and quotas change; it is given back by the drop of what is returned.
     ///

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(crate) struct ObjectAllocator {
     huge_pages: bool,
     /// The setting that the next parts are as large as.
-    sized_by: Option<&'static str>,
+    sized_by: Option<&'static Field>,
     #[cfg(not(loom))]
     extent: Option<Extent>,
 }
@@ -55,8 +55,8 @@ impl ObjectAllocator {
 
     /// What `take` takes has the size that a setting of the caller's asks for: where there is no memory for it, that
     /// is the one to make smaller. All else is as large for every object of the kind.
-    pub(crate) fn sized_by<T>(&mut self, setting: &Field, take: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.sized_by.replace(setting.name);
+    pub(crate) fn sized_by<T>(&mut self, setting: &'static Field, take: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.sized_by.replace(setting);
         let taken = take(self);
         self.sized_by = before;
         taken
@@ -66,9 +66,9 @@ impl ObjectAllocator {
     pub(crate) fn cells<T: Zeroable>(&mut self, len: usize) -> Result<SharedSlice<T>, ConfigError> {
         #[cfg(not(loom))]
         if let Some(extent) = &mut self.extent {
-            return extent.cells(len);
+            return extent.cells(len, self.sized_by);
         }
-        SharedSlice::of_process(len, self.huge_pages, self.sized_by)
+        SharedSlice::of_process(len, self.huge_pages, self.sized_by.map(|setting| setting.name))
     }
 
     /// One zeroed value.
@@ -106,11 +106,15 @@ impl ObjectAllocator {
 
 #[cfg(not(loom))]
 impl Extent {
-    fn cells<T: Zeroable>(&mut self, len: usize) -> Result<SharedSlice<T>, ConfigError> {
+    fn cells<T: Zeroable>(
+        &mut self,
+        len: usize,
+        sized_by: Option<&'static Field>,
+    ) -> Result<SharedSlice<T>, ConfigError> {
         let at = self.next.next_multiple_of(ALIGN);
         let end = len.checked_mul(size_of::<T>()).and_then(|size| at.checked_add(size));
         let Some(end) = end.filter(|&end| end <= self.end) else {
-            return Err(self.full(len.saturating_mul(size_of::<T>())));
+            return Err(self.full(len.saturating_mul(size_of::<T>()), sized_by));
         };
         let mapping = self.backing.mapping();
         if self.fresh {
@@ -121,14 +125,14 @@ impl Extent {
             }
             mapping.clear(at, end);
         }
-        let cells = SharedSlice::shared(mapping, at, len).ok_or_else(|| self.full(end - at))?;
+        let cells = SharedSlice::shared(mapping, at, len).ok_or_else(|| self.full(end - at, sized_by))?;
         self.next = end;
         Ok(cells)
     }
 
     #[cold]
-    fn full(&self, needs: usize) -> ConfigError {
-        self.backing.does_not_fit(needs, self.end.saturating_sub(self.next))
+    fn full(&self, needs: usize, sized_by: Option<&'static Field>) -> ConfigError {
+        self.backing.does_not_fit(needs, self.end.saturating_sub(self.next), sized_by)
     }
 }
 
@@ -171,7 +175,7 @@ mod tests {
     #[test]
     fn the_setting_that_asks_for_too_much_is_named_and_no_other() {
         let mut room = ObjectAllocator::of_process(false);
-        let mut told = |by: Option<&Field>| {
+        let mut told = |by: Option<&'static Field>| {
             let take = |room: &mut ObjectAllocator| room.cells::<AtomicU64>(usize::MAX / 16).map(drop);
             by.map_or_else(|| take(&mut ObjectAllocator::of_process(false)), |by| room.sized_by(by, take))
                 .unwrap_err()

@@ -2,29 +2,36 @@
 //! setting, whatever the object; nothing is made, and nothing panics or ends.
 
 use crate::children::{child, ends_well};
+use crate::support::Place;
 use std::time::Duration;
+use tidegate::arena::ArenaErrorKind;
 use tidegate::breaker::Window;
 use tidegate::concurrency::{AdaptiveAlgorithm, AdaptiveConfig, ConcurrencyConfig, ConcurrencyLimiter};
 use tidegate::limit::{Algorithm, Block, LimiterConfig, Mode};
 use tidegate::policy::{Policy, PolicyConfig};
 use tidegate::queue::{BoundedQueue, QueueConfig};
 use tidegate::{
-    BreakerConfig, BreakerRegistry, CircuitBreaker, Clock, ConfigError, ConfigErrorKind, Quota, RateLimiter,
-    RegistryConfig,
+    Arena, BreakerConfig, BreakerRegistry, CircuitBreaker, Clock, ConfigError, ConfigErrorKind, OnConflict, Quota,
+    RateLimiter, RegistryConfig,
 };
 
 /// Of what is left; the largest objects take more, and errors less.
 const BLOCK: usize = 16 << 10;
 
-/// Takes what the system would still give, but for small pieces.
+/// The system gives a mebibyte more.
 #[allow(unsafe_code)] // setrlimit
-fn exhaust() -> Vec<Vec<u8>> {
+fn leave_little() {
     let pages = std::fs::read_to_string("/proc/self/statm").expect("this process");
     let pages: u64 = pages.split(' ').next().and_then(|pages| pages.parse().ok()).expect("its size");
     let most = pages * 4096 + (1 << 20);
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: a valid place, and this process's own limit.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+}
+
+/// Takes what the system would still give, but for small pieces.
+fn exhaust() -> Vec<Vec<u8>> {
+    leave_little();
     let block = || {
         let mut block = Vec::new();
         block.try_reserve_exact(BLOCK).is_ok().then_some(block)
@@ -89,6 +96,46 @@ fn what_asks_for_too_much_is_named() {
         // All of them, so that each that is wrong is seen.
         made.into_iter().map(|(setting, made)| is_told(setting, made)).filter(|told| !told).count() == 0
     }));
+}
+
+#[test]
+fn an_arena_that_asks_for_too_much_says_what_to_make_smaller() {
+    let place = Place::new();
+    let mut options = place.options("orders");
+    options.capacity = Some(64 << 20);
+    ends_well(child(|| {
+        leave_little();
+        let made = [Arena::open(&options), Arena::private("orders", 64 << 20, Clock::monotonic())];
+        made.into_iter().all(|made| {
+            let told = made.as_ref().is_err_and(|error| {
+                error.kind() == ArenaErrorKind::NoSpace
+                    && error.message().contains("memory")
+                    && error.message().contains("TIDEGATE_CAPACITY")
+            });
+            if !told {
+                eprintln!("{made:?}");
+            }
+            told
+        })
+    }));
+}
+
+/// Of an arena the same: what does not fit names the setting, beside the arena's own capacity.
+#[test]
+fn what_asks_for_too_much_of_an_arena_is_named() {
+    let arena = Arena::private("orders", 1 << 20, Clock::monotonic()).expect("made");
+    let quota: Quota = "5/s".parse().expect("a rate");
+    let limiter = LimiterConfig { max_keys: 100_000, ..LimiterConfig::new(Algorithm::TokenBucket, quota) };
+    let registry = RegistryConfig { max_breakers: 10_000, ..RegistryConfig::default() };
+    let made = [
+        ("max_keys", RateLimiter::in_arena(&arena, "keys", limiter, OnConflict::Error).map(drop)),
+        ("max_breakers", BreakerRegistry::in_arena(&arena, "breakers", registry, OnConflict::Error).map(drop)),
+    ];
+    for (setting, made) in made {
+        let error = made.expect_err(setting);
+        assert_eq!(error.kind(), ArenaErrorKind::Full, "{error}");
+        assert!(error.message().contains(&format!(", ask for a smaller {setting}, or use another arena")), "{error}");
+    }
 }
 
 #[test]

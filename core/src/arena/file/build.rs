@@ -6,7 +6,7 @@ use super::super::header::HeaderData;
 use super::super::layout::OBJECTS_AT;
 use super::super::{DEFAULT_CAPACITY, HostConfig};
 use super::folder::Locked;
-use super::{Folder, above_streams, boot, file_name, filesystem, io_error, system};
+use super::{Folder, above_streams, boot, file_name, filesystem, system, unmapped};
 use crate::memory::Mapping;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -39,7 +39,7 @@ pub(super) fn build(folder: &Folder, options: &HostConfig, _locked: &Locked) -> 
     let opened = fchmod(&temporary.file, Mode::from_bits_truncate(mode));
     opened.map_err(|why| system("set the mode of", &temporary.path(), why))?;
     let mapping =
-        Mapping::shared(&temporary.file, capacity).map_err(|error| io_error("map", &temporary.path(), &error))?;
+        Mapping::shared(&temporary.file, capacity).map_err(|error| unmapped(&temporary.path(), capacity, &error))?;
     HeaderData::new(capacity as u64, boot::id()?).write(&mapping);
     temporary.publish(&file_name(&options.name))
 }

@@ -5,7 +5,7 @@ use super::super::config::MIN_CAPACITY;
 use super::super::error::{ArenaError, ArenaErrorKind};
 use super::super::header::HeaderData;
 use super::super::layout::OBJECTS_AT;
-use super::{Folder, above_streams, boot, file_name, io_error, system};
+use super::{Folder, above_streams, boot, file_name, io_error, system, unmapped};
 use crate::memory::Mapping;
 use crate::sys::reserve;
 use nix::errno::Errno;
@@ -97,7 +97,7 @@ fn find_as(folder: &Folder, options: &HostConfig, to_look: bool) -> Result<Optio
         ),
         why => system("reserve space for", &path, why),
     })?;
-    let mapping = Mapping::shared(&file, size).map_err(|error| io_error("map", &path, &error))?;
+    let mapping = Mapping::shared(&file, size).map_err(|error| unmapped(&path, size, &error))?;
     Ok(Some(Found { stat, mapping, facts, read_only }))
 }
 

@@ -117,6 +117,19 @@ fn io_error(doing: &str, path: &Path, why: &io::Error) -> ArenaError {
     system(doing, path, Errno::from_raw(why.raw_os_error().unwrap_or(0)))
 }
 
+/// The same, where a mapping of so many bytes could not be had.
+fn unmapped(path: &Path, bytes: usize, why: &io::Error) -> ArenaError {
+    if why.raw_os_error() != Some(Errno::ENOMEM as i32) {
+        return io_error("map", path, why);
+    }
+    let message = format!(
+        "this process gets no memory to map the {bytes} bytes of {}: raise `ulimit -v` (RLIMIT_AS; systemd: LimitAS), \
+         or make the arena smaller where it is first opened (capacity, TIDEGATE_CAPACITY)",
+        path.display()
+    );
+    ArenaError::new(ArenaErrorKind::NoSpace, message)
+}
+
 /// The same, for a descriptor that a child of fork must know of.
 fn no_entry(doing: &str, path: &Path, why: &io::Error) -> ArenaError {
     if why.raw_os_error() != Some(Errno::EMFILE as i32) {
