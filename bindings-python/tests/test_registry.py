@@ -84,7 +84,7 @@ def test_one_object_of_a_breaker_while_anybody_has_it() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc/self/statm")
 def test_it_is_as_it_was_after_a_flood_of_keys() -> None:
-    registry = BreakerRegistry(64, consecutive_failures=1)
+    registry = BreakerRegistry(64, consecutive_failures=1, cooldown=3600)
     fail(registry.get("dependency"))
 
     def flood(keys: range) -> int:
