@@ -114,7 +114,7 @@ def refuse_lazy(result: Any) -> None:
         return
     if isinstance(result, CoroutineType):
         result.close()
-        raise TypeError("call: the function is async; use `await ….call_async(…)`")
+        raise TypeError("call: the function is async; use `await ….call_async(…)`, or decorate an `async def`")
     if isinstance(result, GeneratorType):
         result.close()
     raise TypeError("call: the function gave a generator, whose work is done while it is iterated, not in the call")

@@ -157,7 +157,9 @@ impl CircuitBreaker {
         if python::is_coroutine(&result)? {
             self.release(permit);
             result.call_method0("close")?;
-            return Err(PyTypeError::new_err("call: the function is async; use `await breaker.call_async(…)`"));
+            return Err(PyTypeError::new_err(
+                "call: the function is async; use `await breaker.call_async(…)`, or decorate an `async def`",
+            ));
         }
         if python::is_generator(&result)? {
             // Its work is yet to come.
