@@ -386,7 +386,10 @@ export class RateLimiter {
   reset(key: Key): void;
   /** All keys as new; takes time in proportion to `maxKeys`. */
   resetAll(): void;
-  /** Fixed windows only: counts `n` hits whatever the limit, for stores that judge by themselves. */
+  /**
+   * Fixed windows only: counts `n` hits whatever the limit, for stores that judge by themselves. A key without a window
+   * that is only looked at (`n` = 0) has a `resetAfterMs` of 0.
+   */
   hit(key: Key, n?: number): { count: number; resetAfterMs: number };
   /**
    * A quota of its own for some keys or calls. A key whose quota changes keeps the part that it has used. In any order,

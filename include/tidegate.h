@@ -943,8 +943,9 @@ tg_status tg_limiter_set_quota(const tg_limiter *limiter, const tg_quota *quota)
 
 /**
  * TG_ALGORITHM_FIXED_WINDOW only: counts n hits of the key whatever the limit, for stores that judge by themselves.
- * *hits: those of the present window, these included; *reset_after_ns: until it ends. Counts as far as the bits of the
- * limit go (7 with a limit of 4 .. 7), and that number stands for more; declare a larger fastest to count further.
+ * *hits: those of the present window, these included; *reset_after_ns: until it ends, or 0 of a key that has none and
+ * is only looked at (n = 0). Counts as far as the bits of the limit go (7 with a limit of 4 .. 7), and that number
+ * stands for more; declare a larger fastest to count further.
  *
  * Ownership: hits and reset_after_ns may be NULL.
  * Errors: TG_OUT_OF_RANGE (key_len), TG_CONFLICT (another algorithm).

@@ -77,8 +77,8 @@ class TidegateStore {
   get(key) {
     const known = this.#look(key);
     const { count, resetAfterMs } = this.#limiter.hit(known, 0);
-    // A key that was taken back to zero keeps its window; an unknown one would begin a whole one.
-    if (count === 0 && resetAfterMs >= this.windowMs) return undefined;
+    // A key that was taken back to zero keeps its window; an unknown one has none.
+    if (resetAfterMs === 0) return undefined;
     return { totalHits: count, resetTime: this.#resetTime(known, resetAfterMs) };
   }
 

@@ -320,7 +320,8 @@ clock=None, scope=None, name=None, on_conflict='error')")]
     }
 
     /// Counts `n` hits of the key whatever the limit, for stores that judge by themselves; fixed windows only. Returns
-    /// the hits in the key's window (1,048,575: that many or more) and the seconds until it ends.
+    /// the hits in the key's window (1,048,575: that many or more) and the seconds until it ends: 0 where the key has
+    /// none, and `n` is 0.
     #[pyo3(signature = (key, n = Cost(1)), text_signature = "($self, key, n=1)")]
     fn hit(&self, key: &Bound<'_, PyAny>, n: Cost) -> PyResult<(u32, f64)> {
         let hits = self.core.hit(Key::of(key)?.bytes(), n.0).map_err(|error| from_core(key.py(), &error))?;

@@ -79,6 +79,8 @@ fn any_number_and_any_time_is_answered() {
 #[test]
 fn hits_are_counted_whatever_the_limit() {
     let windows = limiter(Algorithm::FixedWindow, 5, 10 * S, 1_000_000, 100);
+    let none = windows.hit_at(3 * S, b"ann", 0).expect("a fixed window");
+    assert_eq!((none.count, none.reset_after_ns), (0, 0), "a look begins no window");
     for count in 1..=7 {
         let hits = windows.hit_at(3 * S, b"ann", 1).expect("a fixed window");
         assert_eq!((hits.count, hits.reset_after_ns / S), (count, 10));
@@ -87,6 +89,10 @@ fn hits_are_counted_whatever_the_limit() {
     assert_eq!((hits.count, hits.reset_after_ns / S), (7, 1));
     assert_eq!(windows.hit_at(14 * S, b"ann", 3).expect("a fixed window").count, 3);
     assert_eq!(windows.hit_at(14 * S, b"ben", 1).expect("a fixed window").count, 1);
+    // Who was given all back has the window yet.
+    windows.refund_at(14 * S, b"ben", 1, None);
+    let left = windows.hit_at(14 * S, b"ben", 0).expect("a fixed window");
+    assert_eq!((left.count, left.reset_after_ns / S), (0, 10));
     let most = windows.hit_at(14 * S, b"ben", u32::MAX).expect("a fixed window").count;
     assert_eq!(most, (1 << 20) - 1, "that many or more");
     for algorithm in Algorithm::ALL.into_iter().filter(|&algorithm| algorithm != Algorithm::FixedWindow) {

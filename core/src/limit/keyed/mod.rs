@@ -146,7 +146,7 @@ pub struct Hits {
     /// Hits of the key in its present window, these included. It stops at the largest count that the limiter has bits
     /// for, no less than its largest quota and at most 1,048,575, which stands for that many or more.
     pub count: u32,
-    /// Nanoseconds until the window ends.
+    /// Nanoseconds until the window ends. 0 of a key that has none, and is only looked at: with no hits.
     pub reset_after_ns: u64,
 }
 

@@ -130,10 +130,14 @@ impl Fixed {
         (window.end & ((1 << self.time_bits()) - 1)) << self.count_bits | window.count.min(self.most())
     }
 
-    /// Counts `n` whatever the limit; the new state, its count and the nanoseconds to its end.
+    /// Counts `n` whatever the limit; the new state, its count and the nanoseconds to its end. Nothing begins no
+    /// window.
     pub(crate) fn hit(&self, units: &Units, state: u64, now: Now, n: u32) -> (u64, u32, u64) {
-        let window = self.window(state, now);
-        let window = window.unwrap_or_else(|| self.begin(units, now));
+        let window = match self.window(state, now) {
+            Some(window) => window,
+            None if n == 0 => return (state, 0, 0),
+            None => self.begin(units, now),
+        };
         let count = window.count.saturating_add(n.into()).min(self.most_hits().into());
         (self.pack(Window { count, ..window }), count as u32, self.ticks.until(window.end, now))
     }
