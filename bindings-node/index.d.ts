@@ -2310,17 +2310,18 @@ export class Policy {
   /**
    * Reads its file again, or another text, and changes its objects to what it says now, all or nothing, in place, with
    * their state: rates, bursts and queues of limits, tiers, keys; a fixed concurrency limit up to what it was made
-   * with; breakers as far as they have room; priorities of gates. What is added is made when it is asked for; who
-   * holds what is no longer there keeps it. Calls under way end under what they began with. In a named scope for all
-   * processes. A PolicyError says all that is wrong, and all that needs a new object: nothing is changed then.
+   * with; breakers as far as they have room; priorities of gates. What is added is made when it is asked for. What is
+   * no longer there stays as it is for who holds it; a name that comes back is the same object. Calls under way
+   * end under what they began with. In a named scope for all processes. A PolicyError says all that is wrong, and all
+   * that needs a new object: nothing is changed then.
    */
   reload(text?: string): PolicyReloaded;
   /** `reload()` where the file is another than it was read last, by its time, number and size. */
   reloadIfChanged(): PolicyReloaded | undefined;
   /**
    * Looks at the file each `intervalMs` (2 s; 10 ms to a day), by a timer that keeps no process alive, and reloads it
-   * when it is another. A file that is wrong is a warning, once, and changes nothing; so is a policy that another
-   * process has put in force.
+   * when it is another, and the same at two looks in a row: none is read while it is written. A file that
+   * is wrong is a warning, once, and changes nothing; so is a policy that another process has put in force.
    */
   watch(options?: PolicyReloadOptions & { intervalMs?: number }): PolicyWatch;
   /** Reloads the file at a signal, by default `SIGHUP`. A file that is wrong is a warning, and changes nothing. */

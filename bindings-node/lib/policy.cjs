@@ -78,7 +78,10 @@ class Policy {
   /** The addon's: what it says, and what a reload would change. */
   #file;
   #settings;
+  /** The same, and of names that left the file what it said last. */
+  #known;
   #clock;
+  /** Of all names that it ever had: a name is one object for ever, for many hold it. */
   #made = new Map();
   #bound = new Map();
   #read;
@@ -91,6 +94,7 @@ class Policy {
     const [settings, text, hash, scope] = addon.policyTold(file);
     this.#read = { text, hash, scope, generation: 0 };
     this.#settings = JSON.parse(settings);
+    this.#known = this.#settings;
     this.#clock = clock;
     this.#reloading = reloading;
     policies.set(this, {
@@ -166,7 +170,7 @@ class Policy {
 
   /** What is made and counts, by its name. A retry policy counts nothing, its budget does. */
   #counted() {
-    const counted = [...this.#made].filter(([place]) => !place.startsWith('retries.'));
+    const counted = [...this.#made].filter(([place]) => !place.startsWith('retries.') && this.#isThere(place));
     return counted.map(([place, object]) => {
       const [, name] = this.#placeOf(place);
       return [place.startsWith('budgets.') ? `${name}:retries` : name, object];
@@ -284,8 +288,8 @@ class Policy {
     const undo = [];
     let generation;
     try {
-      for (const [section, name] of changed(before, after)) {
-        const steps = this.#steps(section, name, before[section][name], after[section][name]);
+      for (const [section, name, returns] of changed(before, this.#known, after)) {
+        const steps = this.#steps(section, name, returns, this.#known[section][name], after[section][name]);
         if (steps === undefined) continue;
         const [forth, back] = steps;
         // Before: it may be half done.
@@ -303,45 +307,57 @@ class Policy {
     }
     this.#read = { ...this.#read, text: toml, hash, generation };
     this.#settings = after;
+    const of = (section) => [section, { ...this.#known[section], ...after[section] }];
+    this.#known = { ...after, ...Object.fromEntries(SECTIONS.map(of)) };
     for (const [place, made] of this.#made) {
       const [section, name] = this.#placeOf(place);
-      if (!Object.hasOwn(after[section] ?? {}, name)) this.#made.delete(place);
-      else if (section === 'gates') tell(made, toldOf(after, name));
+      if (section === 'gates' && this.#isThere(place)) tell(made, toldOf(after, name));
     }
     return { changes: JSON.parse(changes).map(Change.of), generation };
   }
 
   /** How an object is changed, and changed back; undefined: there is nothing to change in it. */
-  #steps(section, name, ...given) {
+  #steps(section, name, returns, ...given) {
+    // Of a name that comes back the policy in force says nothing yet.
+    const made = this.#made.get(`${section}.${name}`);
+    // It will be made of what the file says now.
+    if (returns && made === undefined) return undefined;
     // One that nobody has asked for is made first: others may have it, in an arena.
     if (section === 'limits') {
       const [old, now] = given.map(optionsOf).map(({ rate, burst, queue }) => defined({ rate, burst, queue }));
-      if (isDeepStrictEqual(old, now)) return undefined;
-      const limit = this.limit(name);
+      // Who held it, or another process, may have changed it since it left: so of the others.
+      if (isDeepStrictEqual(old, now) && !returns) return undefined;
+      const limit = made ?? this.limit(name);
       return [() => limit.setQuota(now), () => limit.setQuota(old)];
     }
     if (section === 'concurrency') {
-      const limiter = this.concurrency(name);
+      const limiter = made ?? this.concurrency(name);
       // A file that says nothing of its room leaves it.
       const put = (own, other) => {
-        if (own.limit !== other.limit) limiter.setLimit(own.limit);
-        if (!isDeepStrictEqual(own.partitions, other.partitions)) limiter.setShares(own.partitions);
+        if (own.limit !== other.limit || (returns && own.limit !== undefined)) limiter.setLimit(own.limit);
+        const isOther = !isDeepStrictEqual(own.partitions, other.partitions);
+        if (isOther || (returns && own.partitions !== undefined)) limiter.setShares(own.partitions);
       };
       const [old, now] = given;
       return [() => put(now, old), () => put(old, now)];
     }
     if (section === 'shedders') {
-      if (!this.#made.has(`shedders.${name}`)) return undefined;
-      const shedder = this.shedder(name);
+      if (made === undefined) return undefined;
       const [old, now] = given.map(tuningOf);
-      return [() => shedder.setConfig(now), () => shedder.setConfig(old)];
+      return [() => made.setConfig(now), () => made.setConfig(old)];
     }
     const [old, now] = given.map(optionsOf).map(({ retry: _, ...own }) => own);
-    if (isDeepStrictEqual(old, now)) return undefined;
-    const breaker = this.breaker(name);
+    if (isDeepStrictEqual(old, now) && !returns) return undefined;
+    const breaker = made ?? this.breaker(name);
     // What one of them leaves out is its default there.
     const left = Object.fromEntries(Object.keys({ ...old, ...now }).map((it) => [it, null]));
     return [() => breaker.setConfig({ ...left, ...now }), () => breaker.setConfig({ ...left, ...old })];
+  }
+
+  /** Whether the file has what was made. */
+  #isThere(place) {
+    const [section, name] = this.#placeOf(place);
+    return Object.hasOwn(this.#settings[section] ?? {}, name);
   }
 
   #placeOf(place) {

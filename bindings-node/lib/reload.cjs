@@ -36,13 +36,14 @@ class Change {
   }
 }
 
-/** What two files both have, and say otherwise, of what is changed in place. */
-function changed(before, after) {
+/** What is known and is there now, and says otherwise or comes back (the third), of what is changed in place. */
+function changed(before, known, after) {
   return ['limits', 'concurrency', 'shedders', 'breakers'].flatMap((section) =>
-    Object.entries(before[section] ?? {})
+    Object.entries(known[section] ?? {})
       .filter(([name]) => Object.hasOwn(after[section] ?? {}, name))
-      .filter(([name, old]) => !isDeepStrictEqual(old, after[section][name]))
-      .map(([name]) => [section, name]),
+      .map(([name, old]) => [section, name, !Object.hasOwn(before[section] ?? {}, name), old])
+      .filter(([, name, returns, old]) => returns || !isDeepStrictEqual(old, after[section][name]))
+      .map(([, name, returns]) => [section, name, returns]),
   );
 }
 
@@ -138,7 +139,14 @@ class Reloading {
       throw check.rangeError(`intervalMs must be ${allowed}, got ${intervalMs}`);
     }
     // Who holds a gate alone has the policy watched all the same; the process ends without it.
-    const timer = setInterval(() => this.#once(policy, false, onReload), intervalMs).unref();
+    let seen = this.#file();
+    const look = () => {
+      const before = seen;
+      seen = this.#file();
+      // Another than at the last look: who saves it may not have ended, and half of a file may be a policy too.
+      if (seen === before) this.#once(policy, false, onReload);
+    };
+    const timer = setInterval(look, intervalMs).unref();
     return watchOf(() => clearInterval(timer));
   }
 

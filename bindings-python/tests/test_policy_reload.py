@@ -51,16 +51,35 @@ def state(policy: Policy) -> list[Any]:
     return [quotas, database.limit, database.shares, signals, policy.breaker("payment").config]
 
 
+def objects(policy: Policy) -> dict[str, Any]:
+    """All that a policy of the table makes."""
+    of = {
+        "limits": policy.limit, "concurrency": policy.concurrency, "queues": policy.queue, "shedders": policy.shedder,
+        "breakers": policy.breaker, "gates": policy.gate,
+    }  # fmt: skip
+    made = {f"{section}.{name}": make(name) for section, make in of.items() for name in policy.names(section)}
+    return {**made, "retries.payment": policy.retry("payment")}
+
+
 @pytest.mark.parametrize("is_made", [True, False])
 @pytest.mark.parametrize("case", CASES)
 def test_says_what_every_language_says(case: dict[str, Any], is_made: bool) -> None:
     policy = Policy.parse(TABLE["before"], clock=ManualClock())
     before = state(policy) if is_made else None
     read = (policy.text, policy.hash)
+    # What nobody has asked for is made of what the file says when it comes back, and has room for it.
+    made = objects(policy) if is_made or "made" in case else {}
+    if "first" in case:
+        policy.reload(case["first"])
+        read = (policy.text, policy.hash)
+    reloads = policy.generation
     if "changes" in case:
         done = policy.reload(after(case))
         assert [change._asdict() for change in done.changes] == case["changes"]
-        assert done.generation == policy.generation == 1 and policy.failed_reloads == 0
+        assert done.generation == policy.generation == reloads + 1 and policy.failed_reloads == 0
+        if "first" in case:
+            now = objects(policy)
+            assert all(now[it] is own for it, own in made.items())
         fresh = Policy.parse(after(case))
         assert policy.hash == fresh.hash and policy.names("limits") == fresh.names("limits")
         if set(policy.names("limits")) >= {"everyone", "client"}:
@@ -74,7 +93,9 @@ def test_says_what_every_language_says(case: dict[str, Any], is_made: bool) -> N
             # An object that has no room says it in its own words.
             told["message"] = expected["message"]
         assert told == expected
-    assert (policy.text, policy.hash) == read and (policy.generation, policy.failed_reloads) == (0, 1)
+    assert (policy.text, policy.hash) == read and (policy.generation, policy.failed_reloads) == (reloads, 1)
+    if "first" in case:
+        policy.reload(TABLE["before"])
     if before is not None:
         assert state(policy) == before
 
@@ -119,9 +140,37 @@ def test_what_comes_and_what_goes() -> None:
     with pytest.raises(ConfigError):
         policy.limit("client")
     assert isinstance(client, RateLimiter) and client.try_acquire("ann")
-    # It is another one, if it comes again.
+    assert 'name="client"' not in policy.metrics(), "what the file does not have is not told"
+    # It is the same, if it comes again: a gate that serves has it.
     policy.reload(TEXT % (10, 30))
-    assert policy.limit("client") is not client
+    assert policy.limit("client") is client and 'name="client"' in policy.metrics()
+
+
+@pytest.mark.parametrize("scope", ["process", f"process:back-{uuid.uuid4().hex[:8]}"])
+def test_a_name_that_comes_back_is_the_same_object(scope: str) -> None:
+    base = f'version = 1\nscope = "{scope}"\n'
+    text = (
+        base + '[limits]\nall = { rate = "%s/h", burst = %s }\n[queues]\norders = { capacity = 10 }\n'
+        "[concurrency]\ndb = { limit = 1, max_limit = 5 }\n[gates.g]\n"
+        'use = { limits = ["all"], concurrency = "db", queue = "orders" }\n'
+    )
+    policy = Policy.parse(text % (1000, 1000))
+    everyone, gate, queue = policy.limit("all"), policy.gate("g"), policy.queue("orders")
+    database = policy.concurrency("db")
+    assert isinstance(everyone, TokenBucket)
+    for rate in (1000, 1):
+        policy.reload(base)
+        # Changed by hand meanwhile: the file that comes back wins, whether it says another thing than before or not.
+        everyone.set_quota("77/h", burst=77)
+        database.set_limit(3)
+        policy.reload(text % (rate, rate))
+        assert (everyone.count, everyone.burst, database.limit) == (rate, rate, 1)
+    policy.queue("orders").push("an order")
+    assert queue.depth == 1 and policy.gate("g") is gate
+    served = sum(1 for _ in range(50) if (admission := gate.admit()).allowed and admission.finish() is None)
+    assert served <= 1, "the gate that serves counts by the limit in force"
+    with pytest.raises(PolicyError, match="needs a new object"):
+        policy.reload((text % (5, 5)).replace("capacity = 10", "capacity = 20"))
 
 
 def test_a_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +305,30 @@ def test_a_watch_goes_on_where_nobody_holds_the_policy(tmp_path: Path) -> None:
         watch.cancel()
 
     asyncio.run(run())
+
+
+def test_a_watch_reads_no_file_that_is_being_written(tmp_path: Path) -> None:
+    file = tmp_path / "pieces.toml"
+    file.write_text(TEXT % (10, 30))
+    policy = Policy.load(file)
+    everyone = policy.limit("everyone")
+    assert isinstance(everyone, TokenBucket)
+
+    async def run() -> None:
+        watch = policy.watch(0.04)
+        # Half of it is a policy too, and would take the limit away; each look finds another.
+        end, size = time.monotonic() + 0.4, 50
+        while time.monotonic() < end:
+            size += 1
+            file.write_text("version = 1\n" + "#" * size)
+            await asyncio.sleep(0.005)
+            assert policy.generation == 0
+        file.write_text(TEXT % (20, 30))
+        await until(lambda: everyone.count == 20)
+        watch.cancel()
+
+    asyncio.run(run())
+    assert policy.generation == 1
 
 
 def test_what_a_watch_refuses(tmp_path: Path) -> None:

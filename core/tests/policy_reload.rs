@@ -165,6 +165,53 @@ fn what_is_added_is_made_and_what_is_gone_is_kept_by_who_has_it() {
     assert!(!gate.admit(&Request::default()).unwrap().is_allowed(), "what it had, it has");
 }
 
+/// Many hold an object, as a gate its limits: a second one of its name would hear of the file, and the first never.
+#[test]
+fn a_name_that_comes_back_is_the_same_object() {
+    for scope in ["process".to_owned(), format!("process:comes-back-{}", std::process::id())] {
+        let clock = ManualClock::new(0);
+        let base = format!("version = 1\nscope = \"{scope}\"\n");
+        let first = FIRST.replace("version = 1\n", &base)
+            + "[shedders.s]\nsignals = { queue_fill = { queue = \"orders\", range = [0.5, 1] } }\n\
+               [gates.served]\nuse = { limits = [\"everyone\"], queue = \"orders\", shedder = \"s\" }\n";
+        let policy = Policy::new(config(&first), (&clock).into()).expect("made");
+        let (queue, everyone) = (policy.queue::<u8>("orders").unwrap(), policy.bucket("everyone").unwrap());
+        let (shedder, gate) = (policy.shedder("s").unwrap(), policy.gate("served").unwrap());
+        let (database, payment) = (policy.concurrency("database").unwrap(), policy.breaker("payment").unwrap());
+        let client = policy.limiter("client").unwrap();
+        let held = database.try_enter().unwrap();
+        payment.force_open();
+        policy.reload_with(config(&base)).unwrap();
+        assert!(policy.bucket("everyone").is_err() && policy.gate("served").is_err() && policy.shedder("s").is_err());
+        assert!(policy.concurrency("database").is_err() && policy.breaker("payment").is_err());
+        assert!(policy.queue::<u8>("orders").is_err() && policy.limiter("client").is_err());
+        assert_eq!(everyone.quota().count(), 10, "as it was for who holds it");
+        // Changed by hand meanwhile: the file that comes back wins, whether it says another thing than before or not.
+        everyone.set_quota(tidegate::Quota::new(99, Duration::from_secs(1)).unwrap()).unwrap();
+        for rate in [10_u32, 1] {
+            let text = first.replace("\"10/s\", burst = 10", &format!("\"{rate}/s\", burst = {rate}"));
+            let done = policy.reload_with(config(&text)).unwrap();
+            assert!(told(&done.changes).contains(&"limits.everyone: is added".to_owned()), "{:?}", told(&done.changes));
+            assert_eq!((everyone.quota().count(), everyone.quota().burst()), (u64::from(rate), rate));
+            assert!(Arc::ptr_eq(&everyone, &policy.bucket("everyone").unwrap()));
+            assert!(Arc::ptr_eq(&client, &policy.limiter("client").unwrap()));
+            assert!(Arc::ptr_eq(&queue, &policy.queue("orders").unwrap()));
+            assert!(Arc::ptr_eq(&shedder, &policy.shedder("s").unwrap()));
+            assert!(Arc::ptr_eq(&gate, &policy.gate("served").unwrap()));
+            assert!(Arc::ptr_eq(&database, &policy.concurrency("database").unwrap()) && database.in_use() == 1);
+            assert!(Arc::ptr_eq(&payment, &policy.breaker("payment").unwrap()) && payment.state() == State::ForcedOpen);
+            policy.reload_with(config(&base)).unwrap();
+        }
+        drop(held);
+        let served = (0..50).filter(|_| gate.admit(&Request::default()).unwrap().is_allowed()).count();
+        assert_eq!(served, 1, "the gate that serves counts by the limit in force");
+        let error = policy.reload_with(config(&first.replace("capacity = 100", "capacity = 200"))).unwrap_err();
+        assert_eq!(error.problems()[0].path, "queues.orders.capacity", "{error}");
+        assert!(error.to_string().contains("needs a new object"), "{error}");
+        assert_eq!((policy.config().limits.len(), everyone.quota().count()), (0, 1));
+    }
+}
+
 #[test]
 fn a_file_is_read_again() {
     let path = std::env::temp_dir().join(format!("tidegate-reload-{}.toml", std::process::id()));
@@ -313,14 +360,23 @@ fn reloads_say_in_every_language_the_same() {
             format!("{:?} {:?} {} {:?}", everyone.quota(), client.quota(), database.limit(), payment.config())
         };
         let first = told(&policy);
+        let everyone = policy.bucket("everyone").unwrap();
+        let gone = case["first"].as_str();
+        gone.iter().for_each(|text| _ = policy.reload_with(config(text)).expect("in place"));
+        let reloads = policy.generation();
         let done = PolicyConfig::parse(&text).and_then(|after| policy.reload_with(after));
         let (changes, problems) = match &done {
             Ok(done) => (Some(of(&Change::list_to_json(&done.changes))), None),
             Err(error) => (None, Some(of(&error.to_json()))),
         };
-        assert_eq!(policy.generation(), u64::from(done.is_ok()), "{case}");
+        assert_eq!(policy.generation(), reloads + u64::from(done.is_ok()), "{case}");
         if done.is_err() {
+            // What is gone is as it was too.
+            gone.iter().for_each(|_| assert!(policy.bucket("everyone").is_err() && everyone.quota().count() == 10));
+            gone.iter().for_each(|_| _ = policy.reload_with(config(&before)).expect("in place"));
             assert_eq!(told(&policy), first, "{case}");
+        } else if let Ok(now) = policy.bucket("everyone") {
+            assert!(Arc::ptr_eq(&now, &everyone), "{case}");
         }
         let case = case.as_object_mut().expect("a case");
         for (name, told) in [("changes", changes), ("problems", problems)] {

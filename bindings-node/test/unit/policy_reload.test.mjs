@@ -44,6 +44,17 @@ const stateOf = (policy) => [
   policy.breaker('payment').config,
 ];
 
+/** All that a policy of the table makes. */
+const objectsOf = (policy) => [
+  ...['everyone', 'client'].map((name) => policy.limit(name)),
+  ...['database', 'service'].map((name) => policy.concurrency(name)),
+  policy.queue('orders'),
+  policy.shedder('main'),
+  policy.breaker('payment'),
+  policy.retry('payment'),
+  policy.gate('orders'),
+];
+
 /** Another file in its place, as editors and Kubernetes put it. */
 function put(path, own) {
   writeFileSync(`${path}.new`, own);
@@ -73,11 +84,22 @@ describe('reload', () => {
         const policy = Policy.parse(TABLE.before, { clock: new ManualClock() });
         const before = isMade ? stateOf(policy) : undefined;
         const read = [policy.text, policy.hash];
+        // What nobody has asked for is made of what the file says when it comes back, and has room for it.
+        const made = isMade || given.made ? objectsOf(policy) : [];
+        if (given.first !== undefined) {
+          policy.reload(given.first);
+          read.splice(0, 2, policy.text, policy.hash);
+        }
+        const reloads = policy.generation;
         if (given.changes !== undefined) {
           const { changes, generation } = policy.reload(afterOf(given));
           const told = changes.map((it) => ({ path: it.path, before: it.before ?? null, after: it.after ?? null }));
           assert.deepEqual(told, given.changes);
-          assert.deepEqual([generation, policy.generation, policy.failedReloads], [1, 1, 0]);
+          assert.deepEqual([generation, policy.generation, policy.failedReloads], [reloads + 1, reloads + 1, 0]);
+          if (given.first !== undefined) {
+            const now = objectsOf(policy);
+            made.forEach((own, at) => assert.ok(now[at] === own, `${at}`));
+          }
           const fresh = Policy.parse(afterOf(given));
           assert.equal(policy.hash, fresh.hash);
           if (fresh.names('limits').includes('everyone')) assert.deepEqual(stateOf(policy), stateOf(fresh));
@@ -99,7 +121,8 @@ describe('reload', () => {
           },
         );
         assert.deepEqual([policy.text, policy.hash], read);
-        assert.deepEqual([policy.generation, policy.failedReloads], [0, 1]);
+        assert.deepEqual([policy.generation, policy.failedReloads], [reloads, 1]);
+        if (given.first !== undefined) policy.reload(TABLE.before);
         if (isMade) assert.deepEqual(stateOf(policy), before);
       });
     }
@@ -175,7 +198,7 @@ describe('reload', () => {
     assert.throws(() => policy.limit('client'), RangeError);
     assert.ok(client.tryAcquire('ann'));
     policy.reload(text(10));
-    assert.notEqual(policy.limit('client'), client);
+    assert.equal(policy.limit('client'), client, 'the same, if it comes again: a gate that serves has it');
   });
 
   it('reads a file again', () => {
@@ -228,6 +251,60 @@ describe('reload', () => {
     assert.equal(wrong.length, 1);
     assert.match(wrong[0], /watched\.toml:1:11: version/);
     assert.equal(said.filter((it) => it.includes('onReload of a policy failed')).length, 2);
+  });
+
+  for (const scope of ['process', `process:back-${process.pid}`]) {
+    it(`gives a name that comes back the same object: ${scope}`, () => {
+      const base = `version = 1\nscope = "${scope}"\n`;
+      const whole = (rate, capacity = 10) => `${base}
+        [limits]
+        all = { rate = "${rate}/h", burst = ${rate} }
+        [queues]
+        orders = { capacity = ${capacity} }
+        [concurrency]
+        db = { limit = 1, max_limit = 5 }
+        [gates.g]
+        use = { limits = ["all"], concurrency = "db", queue = "orders" }`;
+      const policy = Policy.parse(whole(1000));
+      const [all, gate, queue] = [policy.limit('all'), policy.gate('g'), policy.queue('orders')];
+      const database = policy.concurrency('db');
+      for (const rate of [1000, 1]) {
+        policy.reload(base);
+        // A named scope's figures are those of its arena.
+        const isTold = policy.metrics().includes('name="all"');
+        assert.equal(isTold, scope !== 'process', 'what the file does not have is not told');
+        // Changed by hand meanwhile: the file that comes back wins, whether it says another thing or not.
+        all.setQuota({ rate: '77/h', burst: 77 });
+        database.setLimit(3);
+        policy.reload(whole(rate));
+        assert.deepEqual([all.quota.count, all.quota.burst, database.limit], [rate, rate, 1]);
+      }
+      policy.queue('orders').push('an order');
+      assert.equal(queue.depth, 1);
+      assert.equal(policy.gate('g'), gate);
+      const calls = Array.from({ length: 50 }, () => gate.admit({}));
+      assert.ok(calls.filter(({ allowed }) => allowed).length <= 1, 'the gate that serves has the limit in force');
+      assert.throws(() => policy.reload(whole(5, 20)), /needs a new object/);
+    });
+  }
+
+  it('reads no file that is watched while it is written', async () => {
+    const path = join(folder, 'pieces.toml');
+    writeFileSync(path, text(10));
+    const policy = Policy.load(path);
+    const everyone = policy.limit('everyone');
+    const watch = policy.watch({ intervalMs: 40 });
+    // Half of it is a policy too, and would take the limit away; each look finds another.
+    const end = Date.now() + 400;
+    for (let rate = 50; Date.now() < end; rate += 1) {
+      writeFileSync(path, 'version = 1\n' + '#'.repeat(rate));
+      await sleep(5);
+      assert.equal(policy.generation, 0);
+    }
+    writeFileSync(path, text(20));
+    await until(() => everyone.quota.count === 20);
+    watch.cancel();
+    assert.equal(policy.generation, 1);
   });
 
   it('keeps no process alive', () => {

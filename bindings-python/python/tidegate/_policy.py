@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ._gate import WRITTEN, Written
-from ._reload import Reloaded, Reloading, Watch, change, error_of
+from ._reload import SECTIONS, Reloaded, Reloading, Watch, change, error_of, is_there
 from ._retry import RetryPolicy
 from ._shed import Signal
 from ._tidegate import (
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from ._tidegate import ManualClock, Tier
 
 T = TypeVar("T")
-
-_SECTIONS = ("limits", "concurrency", "queues", "shedders", "breakers", "gates")
-
 
 # What a breaker of the file may be given by ``bind``, beside ``retry_on`` of its retry.
 _OF_BREAKER = ("failure_on", "failure_result", "slow", "ignore", "unreached", "classifier")
@@ -68,7 +65,7 @@ class Policy:
     May be used from any thread.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_clock", "_file", "_lock", "_made", "_read", "_reloading", "scope")
+    __slots__ = ("__weakref__", "_bound", "_clock", "_file", "_known", "_lock", "_made", "_read", "_reloading", "scope")
 
     #: The scope in force: ``"process"``, ``"host:orders"``.
     scope: str
@@ -79,7 +76,10 @@ class Policy:
         self._file, settings, text, found, self.scope = read
         # One object, so that nobody sees half of two policies.
         self._read: tuple[dict[str, Any], str, str] = json.loads(settings), text, found
+        # What it says, and of names that left it what it said last.
+        self._known: dict[str, Any] = self._read[0]
         self._clock = clock
+        # Of all names that it ever had: a name is one object for ever, for many hold it.
         self._made: dict[tuple[str, str], Any] = {}
         self._bound: dict[str, dict[str, Any]] = {}
         # A gate asks for its parts.
@@ -139,8 +139,9 @@ class Policy:
     def reload(self, text: str | None = None) -> Reloaded:
         """Reads its file again and changes its objects to what it says now, all or nothing, in place, with their state:
         rates, bursts and queues of limits, tiers, keys; a fixed concurrency limit up to what it was made with; breakers
-        as far as they have room; priorities of gates. What is added is made when it is asked for; who holds what is no
-        longer there keeps it. Calls under way end under what they began with. In a named scope for all processes.
+        as far as they have room; priorities of gates. What is added is made when it is asked for. What is no longer
+        there stays as it is for who holds it; a name that comes back is the same object, and changed as one that
+        stayed. Calls under way end under what they began with. In a named scope for all processes.
 
         Args:
             text: of another policy, in place of the file.
@@ -165,8 +166,9 @@ class Policy:
 
     def watch(self, interval: float = 2.0, on_reload: Callable[[Reloaded], Any] | None = None) -> Watch:
         """Looks at the file every ``interval`` seconds, in a task of the running event loop, and reloads it when it is
-        another, in a thread. A file that is wrong is logged once, and changes nothing. Where another process has put
-        another policy in force in the arena, that is logged once.
+        another and the same at two looks in a row, so that none is read while it is written, in a thread. A file that
+        is wrong is logged once, and changes nothing. Where another process has put another policy in force in the
+        arena, that is logged once.
 
         Args:
             interval: 0.01 s to a day.
@@ -197,7 +199,8 @@ class Policy:
     def _counted(self) -> list[tuple[str, Any]]:
         """What is made and counts, by its name."""
         with self._lock:
-            made = list(self._made.items())
+            settings = self._read[0]
+            made = [it for it in self._made.items() if is_there(settings, *it[0])]
         # A retry policy counts nothing, its budget does.
         budgets = [(f"{name}:retries", it._budget) for (section, name), it in made if section == "retries"]
         own = [(name, it) for (section, name), it in made if section != "retries"]
@@ -281,13 +284,13 @@ class Policy:
 
     def names(self, section: str) -> list[str]:
         """The names of ``"limits"``, ``"concurrency"``, ``"queues"``, ``"shedders"``, ``"breakers"`` or ``"gates"``."""
-        if section not in _SECTIONS:
-            raise ConfigError(f"section: {section!r} is none of {', '.join(_SECTIONS)}")
+        if section not in SECTIONS:
+            raise ConfigError(f"section: {section!r} is none of {', '.join(SECTIONS)}")
         return list(self._read[0].get(section, {}))
 
     def __repr__(self) -> str:
         settings = self._read[0]
-        counts = ", ".join(f"{len(settings[it])} {it}" for it in _SECTIONS if settings.get(it))
+        counts = ", ".join(f"{len(settings[it])} {it}" for it in SECTIONS if settings.get(it))
         return f"Policy({counts or 'nothing in it'}; scope={self.scope!r}, hash={self.hash!r})"
 
     def _given(self, section: str, name: str) -> dict[str, Any]:

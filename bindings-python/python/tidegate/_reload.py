@@ -21,6 +21,9 @@ from .errors import ConfigError, PolicyError, Problem
 Policy: TypeAlias = Any
 
 
+SECTIONS = ("limits", "concurrency", "queues", "shedders", "breakers", "gates")
+
+
 class Change(NamedTuple):
     """One thing that a reload has changed."""
 
@@ -64,13 +67,15 @@ def change(policy: Policy, text: str | None) -> Reloaded:
     except BaseException:
         reloading.failed += 1
         raise
-    for section, name in list(policy._made):
-        if name not in settings.get("breakers" if section == "retries" else section, {}):
-            del policy._made[section, name]
     for (section, name), made in policy._made.items():
-        if section == "gates":
+        if section == "gates" and is_there(settings, section, name):
             WRITTEN[made].told = written(settings, name)
     return done
+
+
+def is_there(settings: dict[str, Any], section: str, name: str) -> bool:
+    """Whether a policy has what was made under a name."""
+    return name in settings.get("breakers" if section == "retries" else section, {})
 
 
 def _change(policy: Policy, text: str | None) -> tuple[Reloaded, dict[str, Any]]:
@@ -83,7 +88,7 @@ def _change(policy: Policy, text: str | None) -> tuple[Reloaded, dict[str, Any]]
     changed = tuple(Change(**it) for it in json.loads(changes))
     undo: list[Callable[[], None]] = []
     try:
-        for section, name, of in _objects(before, after):
+        for section, name, of in _objects(before, policy._known, after):
             steps = _steps(policy, section, name, of)
             if steps is None:
                 continue
@@ -101,57 +106,72 @@ def _change(policy: Policy, text: str | None) -> tuple[Reloaded, dict[str, Any]]
         for back in reversed(undo):
             back()
         raise
+    known = policy._known
+    policy._known = {**after, **{it: {**known.get(it, {}), **after.get(it, {})} for it in SECTIONS}}
     policy._read = after, told, found
     return Reloaded(changed, generation), after
 
 
-def _objects(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, tuple[Any, Any]]]:
-    """What both have and that is not the same."""
+def _objects(
+    before: dict[str, Any], known: dict[str, Any], after: dict[str, Any]
+) -> list[tuple[str, str, tuple[Any, Any, bool]]]:
+    """What was known and is there now, and is not the same or comes back."""
     return [
-        (section, name, (old, after[section][name]))
+        (section, name, (old, after[section][name], name not in before.get(section, {})))
         for section in ("limits", "concurrency", "shedders", "breakers")
-        for name, old in before.get(section, {}).items()
-        if name in after.get(section, {}) and after[section][name] != old
+        for name, old in known.get(section, {}).items()
+        if name in after.get(section, {}) and (after[section][name] != old or name not in before.get(section, {}))
     ]
 
 
 def _steps(
-    policy: Policy, section: str, name: str, of: tuple[dict[str, Any], dict[str, Any]]
+    policy: Policy, section: str, name: str, of: tuple[dict[str, Any], dict[str, Any], bool]
 ) -> tuple[Callable[[], None], Callable[[], None]] | None:
     """How an object is changed, and changed back; None: there is nothing to change in it."""
-    old, new = (arguments(it) for it in of)
+    old, new = (arguments(it) for it in of[:2])
+    # It is given all it says: who held it, or another process, may have changed it since.
+    returns = of[2]
+    if returns and (section, name) not in policy._made:
+        # It will be made of what the file says now.
+        return None
 
     # One that nobody has asked for is made first: others may have it, in an arena.
     if section == "limits":
         quotas = [{it: own[it] for it in ("rate", "burst", "queue") if it in own} for own in (old, new)]
-        if quotas[0] == quotas[1]:
+        if quotas[0] == quotas[1] and not returns:
             return None
-        limit: TokenBucket | RateLimiter = policy.limit(name)
+        limit: TokenBucket | RateLimiter = _made(policy, section, name, policy.limit)
         return (lambda: limit.set_quota(**quotas[1])), (lambda: limit.set_quota(**quotas[0]))
     if section == "concurrency":
         # A file that says nothing of its room leaves it.
-        limiter: ConcurrencyLimiter = policy.concurrency(name)
+        limiter: ConcurrencyLimiter = _made(policy, section, name, policy.concurrency)
 
         def put(own: dict[str, Any], other: dict[str, Any]) -> None:
-            if own.get("limit") != other.get("limit"):
+            if own.get("limit") != other.get("limit") or (returns and "limit" in own):
                 limiter.set_limit(own["limit"])
-            if own.get("partitions") != other.get("partitions"):
+            if own.get("partitions") != other.get("partitions") or (returns and "partitions" in own):
                 limiter.set_shares(own["partitions"])
 
         return (lambda: put(new, old)), (lambda: put(old, new))
     if section == "shedders":
-        if (section, name) not in policy._made:
+        shedder: LoadShedder | None = policy._made.get((section, name))
+        if shedder is None:
             return None
-        shedder = policy.shedder(name)
         return (lambda: tune(shedder, new)), (lambda: tune(shedder, old))
     old.pop("retry", None), new.pop("retry", None)
-    if old == new:
+    if old == new and not returns:
         return None
-    breaker: CircuitBreaker = policy.breaker(name)
+    breaker: CircuitBreaker = _made(policy, section, name, policy.breaker)
     # What one of them leaves out is its default there.
     names = {*old, *new}
     settings = [{it: own.get(it) for it in names} for own in (old, new)]
     return (lambda: breaker.set_config(**settings[1])), (lambda: breaker.set_config(**settings[0]))
+
+
+def _made(policy: Policy, section: str, name: str, make: Callable[[str], Any]) -> Any:
+    # Of a name that comes back the policy in force says nothing yet.
+    made = policy._made.get((section, name))
+    return make(name) if made is None else made
 
 
 # What of a shedder is changed in place, beside the ranges of its signals.
@@ -254,8 +274,13 @@ class Reloading:
 
 
         async def run() -> None:
+            seen = self._file()
             while True:
                 await asyncio.sleep(interval)
+                before, seen = seen, self._file()
+                if seen != before:
+                    # Who saves it may not have ended: half of a file may be a policy too.
+                    continue
                 # Who holds a gate alone has the policy watched all the same.
                 done = await asyncio.to_thread(self.once, policy, False)
                 if done is not None:

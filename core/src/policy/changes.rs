@@ -5,6 +5,7 @@ use super::filled::{filled, inline};
 use super::section::joined;
 use super::value::{Settings, Value};
 use super::{MOST_PROBLEMS, PolicyConfig, PolicyError, Problem};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One thing that another file says otherwise.
@@ -35,14 +36,14 @@ impl fmt::Display for Change {
 }
 
 impl PolicyConfig {
-    /// What a reload with `after` does.
+    /// What a reload with `after` does, where objects of all names of `known` are there.
     ///
-    /// Errors: all changes that need a new object.
-    pub(super) fn changes_in_place(&self, after: &Self) -> Result<Vec<Change>, PolicyError> {
-        let changes = self.changes(after);
+    /// Errors: all changes that need a new object, of one that comes back too.
+    pub(super) fn changes_in_place(&self, known: &Self, after: &Self) -> Result<Vec<Change>, PolicyError> {
+        let changes = known.changes(after);
         let refused: Vec<_> = changes.iter().filter(|change| !change.in_place).collect();
         if refused.is_empty() {
-            return Ok(changes);
+            return Ok(self.changes(after));
         }
         let problems = refused.iter().map(|change| {
             let object: Vec<_> = change.path.splitn(3, '.').take(2).collect();
@@ -56,6 +57,34 @@ impl PolicyConfig {
         });
         let more = refused.len().saturating_sub(MOST_PROBLEMS);
         Err(PolicyError::new(problems.take(MOST_PROBLEMS).collect(), more))
+    }
+
+    /// This, and of each name that `known` has beside it what that says: what its object is as, since it left the file.
+    pub(super) fn with_gone(&self, known: &Self) -> Self {
+        fn join<T: Clone>(own: &mut BTreeMap<String, T>, known: &BTreeMap<String, T>) {
+            for (name, settings) in known {
+                own.entry(name.clone()).or_insert_with(|| settings.clone());
+            }
+        }
+        let mut all = self.clone();
+        join(&mut all.limits, &known.limits);
+        join(&mut all.concurrency, &known.concurrency);
+        join(&mut all.queues, &known.queues);
+        join(&mut all.shedders, &known.shedders);
+        join(&mut all.breakers, &known.breakers);
+        // A breaker's, which one that is there may have lost.
+        let gone = known.retries.iter().filter(|(name, _)| !self.breakers.contains_key(*name));
+        all.retries.extend(gone.map(|(name, own)| (name.clone(), *own)));
+        join(&mut all.gates, &known.gates);
+        for of in SECTIONS {
+            let mut section = self.given.map(of).cloned().unwrap_or_default();
+            let before = known.given.map(of).map(Settings::iter).into_iter().flatten();
+            let gone: Vec<_> = before.filter(|(name, _)| section.get(name).is_none()).collect();
+            section.0.extend(gone.into_iter().map(|(name, value)| (name.to_owned(), value.clone())));
+            all.given.0.retain(|(own, _)| own != of);
+            all.given.put(of, section);
+        }
+        all
     }
 
     /// What a reload with `after` would do, in the order of the sections and names.

@@ -23,6 +23,8 @@ pub struct PolicyFile {
 #[derive(Debug)]
 struct State {
     config: Arc<PolicyConfig>,
+    /// The same, and of names that left the file what it said last: a name is one object for ever, for many hold it.
+    known: Arc<PolicyConfig>,
     /// What was read last, and whether of a text that is no file.
     read: Option<(Arc<PolicyConfig>, bool)>,
     generation: u64,
@@ -47,7 +49,8 @@ impl PolicyFile {
 
     fn of(config: PolicyConfig) -> Result<Self, PolicyError> {
         let scope = config.scope_in_force()?;
-        let state = Mutex::new(State { config: Arc::new(config), read: None, generation: 0 });
+        let config = Arc::new(config);
+        let state = Mutex::new(State { known: config.clone(), config, read: None, generation: 0 });
         Ok(Self { path: None, scope, arena: OnceLock::new(), state })
     }
 
@@ -66,7 +69,8 @@ impl PolicyFile {
         self.state().generation
     }
 
-    /// Reads its file again, or another text. Nothing is in force of it yet.
+    /// Reads its file again, or another text. Nothing is in force of it yet. A name that left the file and comes back
+    /// is that of the same object, with what the file says now: the caller keeps what it made under a name.
     ///
     /// Errors: all that is wrong with it; all changes that need a new object; it was made of no file, and there is no
     /// text.
@@ -84,10 +88,10 @@ impl PolicyFile {
             }
         };
         let state = &mut *self.state();
-        let changes = state.config.changes_in_place(&config).map_err(named)?;
+        let changes = state.config.changes_in_place(&state.known, &config).map_err(named)?;
         // A limit keeps the room that it was made with, where a file says nothing of it.
         for (name, own) in &mut config.concurrency {
-            if let Some(before) = state.config.concurrency.get(name).filter(|_| own.adaptive.is_none()) {
+            if let Some(before) = state.known.concurrency.get(name).filter(|_| own.adaptive.is_none()) {
                 own.max_limit = before.max_limit;
             }
         }
@@ -107,6 +111,7 @@ impl PolicyFile {
             put(arena, &config)?;
         }
         let state = &mut *self.state();
+        state.known = Arc::new(config.with_gone(&state.known));
         (state.config, state.read) = (config, None);
         state.generation += 1;
         Ok(state.generation)

@@ -55,10 +55,14 @@ pub struct Policy {
 /// What is in force.
 struct State {
     config: Arc<PolicyConfig>,
+    /// The same, and of names that left the file what it said last.
+    known: PolicyConfig,
     /// How many files came before.
     generation: u64,
     /// How many were refused.
     failed: u64,
+    /// Of all names that a file ever had: a name is one object for ever, for many hold it. So are those below. Who asks
+    /// is given what the file has.
     made: Made,
     /// What is made when it is asked for.
     budgets: BTreeMap<String, Arc<RetryBudget>>,
@@ -117,6 +121,7 @@ impl Policy {
         made.make(arena.as_ref(), &clock, &config)?;
         arena.iter().try_for_each(|arena| put(arena, &config))?;
         let state = State {
+            known: config.clone(),
             config: Arc::new(config),
             generation: 0,
             failed: 0,
@@ -148,8 +153,8 @@ impl Policy {
     /// Changes its objects to what another file says, all or nothing. In place, with their state: rates, bursts, queues
     /// of leaky buckets, tiers; a fixed concurrency limit up to what it was made with, shares of partitions; ranges of
     /// signals, and how a shedder answers them; all settings of a breaker but the kind of its window, as far as it has
-    /// room. What is added is made; of what is no longer there, who holds an object keeps it. Calls under way end under
-    /// what they began with.
+    /// room. What is added is made. What is no longer there stays as it is for who holds it; a name that comes back is
+    /// that of the same object, and changed as one that stayed. Calls under way end under what they began with.
     ///
     /// Errors: all changes that need a new object; what cannot be changed or made. Nothing is changed then.
     pub fn reload_with(&self, config: PolicyConfig) -> Result<Reloaded, PolicyError> {
@@ -160,23 +165,20 @@ impl Policy {
     }
 
     fn change(&self, state: &mut State, config: PolicyConfig) -> Result<Reloaded, PolicyError> {
-        let changes = state.config.changes_in_place(&config)?;
+        let changes = state.config.changes_in_place(&state.known, &config)?;
         let mut made = Made::default();
         made.make_new(self.arena.as_ref(), &self.clock, &config, &state.made)?;
         let config = state.made.with_room(config);
         // Who finds a policy in force finds what it says.
         let put = || self.arena.iter().try_for_each(|arena| put(arena, &config));
         let tuned = state.tuned(&config)?;
-        state.made.change(&state.config, &config, put)?;
+        state.made.change((&state.config, &state.known), &config, put)?;
         // Checked above, and nothing can fail in it.
         for (shedder, config) in tuned {
             _ = shedder.set_config(&config);
         }
-        state.made.join(made, &config);
-        state.budgets.retain(|name, _| config.retries.contains_key(name));
-        state.queues.retain(|name, _| config.queues.contains_key(name));
-        state.shedders.retain(|name, _| config.shedders.contains_key(name));
-        state.gates.retain(|name, _| config.gates.contains_key(name));
+        state.made.join(made);
+        state.known = config.with_gone(&state.known);
         state.config = Arc::new(config);
         state.generation += 1;
         Ok(Reloaded { changes, generation: state.generation })
@@ -193,15 +195,21 @@ impl Policy {
     }
 
     pub(crate) fn members(&self) -> BTreeMap<String, Member> {
-        self.state().made.limits.clone()
+        let state = self.state();
+        let made = state.made.limits.iter().filter(|(name, _)| state.config.limits.contains_key(*name));
+        made.map(|(name, member)| (name.clone(), member.clone())).collect()
     }
 
     pub(crate) fn shedders_made(&self) -> BTreeMap<String, Arc<LoadShedder>> {
-        self.state().shedders.clone()
+        let state = self.state();
+        let made = state.shedders.iter().filter(|(name, _)| state.config.shedders.contains_key(*name));
+        made.map(|(name, shedder)| (name.clone(), shedder.clone())).collect()
     }
 
     pub(crate) fn gates_made(&self) -> BTreeMap<String, Arc<Gate>> {
-        self.state().gates.clone()
+        let state = self.state();
+        let made = state.gates.iter().filter(|(name, _)| state.config.gates.contains_key(*name));
+        made.map(|(name, gate)| (name.clone(), gate.clone())).collect()
     }
 
     /// The policy that is in force in its arena, which the last process that made or reloaded one has put there; `None`
@@ -224,7 +232,7 @@ impl Policy {
     ///
     /// Errors: there is none of this name, or it is one per key.
     pub fn bucket(&self, name: &str) -> Result<Arc<TokenBucket>, ConfigError> {
-        match self.state().made.member(name)? {
+        match self.state().member(name)? {
             Member::Bucket(bucket) => Ok(bucket),
             Member::Keyed(_) => Err(conflict(format!("{name:?} is a limit per key: ask for it with limiter"))),
         }
@@ -234,7 +242,7 @@ impl Policy {
     ///
     /// Errors: there is none of this name, or it is one of everybody together.
     pub fn limiter(&self, name: &str) -> Result<Arc<RateLimiter>, ConfigError> {
-        match self.state().made.member(name)? {
+        match self.state().member(name)? {
             Member::Keyed(limiter) => Ok(limiter),
             Member::Bucket(_) => Err(conflict(format!("{name:?} is a limit without keys: ask for it with bucket"))),
         }
@@ -259,14 +267,14 @@ impl Policy {
     ///
     /// Errors: there is none of this name.
     pub fn concurrency(&self, name: &str) -> Result<Arc<ConcurrencyLimiter>, ConfigError> {
-        found("concurrency", name, &self.state().made.concurrency)
+        self.state().limit(name)
     }
 
     /// A circuit breaker.
     ///
     /// Errors: there is none of this name.
     pub fn breaker(&self, name: &str) -> Result<Arc<CircuitBreaker>, ConfigError> {
-        found("breakers", name, &self.state().made.breakers)
+        self.state().breaker(name)
     }
 
     /// How calls of a breaker's dependency are made again, as the file's `retry` says: the policy, and the budget that
@@ -277,7 +285,7 @@ impl Policy {
         let state = &mut *self.state();
         let config = state.config.clone();
         let Some(own) = config.retries.get(name) else {
-            found("breakers", name, &state.made.breakers)?;
+            state.breaker(name)?;
             return Err(conflict(format!("the breaker {name:?} has no retry in the policy")));
         };
         let policy = RetryPolicy::new(own.config)?;
@@ -321,18 +329,18 @@ impl Policy {
     }
 
     fn shedder_of(&self, state: &mut State, name: &str) -> Result<Arc<LoadShedder>, ConfigError> {
+        let shedders = &state.config.shedders;
+        let own = shedders.get(name).ok_or_else(|| none("shedders", name, shedders.keys()))?;
         if let Some(shedder) = state.shedders.get(name) {
             return Ok(shedder.clone());
         }
-        let shedders = &state.config.shedders;
-        let own = shedders.get(name).ok_or_else(|| none("shedders", name, shedders.keys()))?;
         let mut config = own.config.clone();
         for signal in &own.signals {
             let plain = signal.signal();
             config.signals.push(match &signal.of {
                 None => plain,
                 Some(Watched::Concurrency(of)) => {
-                    let limiter = found("concurrency", of, &state.made.concurrency)?;
+                    let limiter = state.limit(of)?;
                     plain.reading(move || f64::from(limiter.in_use()) / f64::from(limiter.limit()))
                 }
                 Some(Watched::Queue(of)) => {
@@ -358,20 +366,16 @@ impl Policy {
     /// Errors: there is none of this name; it has a queue that was not asked for yet.
     pub fn gate(&self, name: &str) -> Result<Arc<Gate>, ConfigError> {
         let state = &mut *self.state();
+        let config = state.config.clone();
+        let own = config.gates.get(name).ok_or_else(|| none("gates", name, config.gates.keys()))?;
         if let Some(gate) = state.gates.get(name) {
             return Ok(gate.clone());
         }
-        let config = state.config.clone();
-        let own = config.gates.get(name).ok_or_else(|| none("gates", name, config.gates.keys()))?;
-        let members = own.limits.iter().map(|name| Ok((name.clone(), state.made.member(name)?)));
+        let members = own.limits.iter().map(|name| Ok((name.clone(), state.member(name)?)));
         let members: Vec<_> = members.collect::<Result<_, ConfigError>>()?;
         let limits = if members.is_empty() { None } else { Some(Arc::new(LimitSet::new(members)?)) };
-        let concurrency = own
-            .concurrency
-            .as_ref()
-            .map(|name| Ok((name.clone(), found("concurrency", name, &state.made.concurrency)?)));
-        let dependencies =
-            own.dependencies.iter().map(|name| Ok((name.clone(), found("breakers", name, &state.made.breakers)?)));
+        let concurrency = own.concurrency.as_ref().map(|name| Ok((name.clone(), state.limit(name)?)));
+        let dependencies = own.dependencies.iter().map(|name| Ok((name.clone(), state.breaker(name)?)));
         let (concurrency, dependencies) = (concurrency.transpose()?, dependencies.collect::<Result<_, ConfigError>>()?);
         let queue = own.queue.as_ref().map(|name| Ok((name.clone(), state.view(name)?)));
         let queue = queue.transpose()?;
@@ -397,6 +401,18 @@ impl Policy {
 }
 
 impl State {
+    fn member(&self, name: &str) -> Result<Member, ConfigError> {
+        found("limits", name, &self.config.limits, &self.made.limits)
+    }
+
+    fn limit(&self, name: &str) -> Result<Arc<ConcurrencyLimiter>, ConfigError> {
+        found("concurrency", name, &self.config.concurrency, &self.made.concurrency)
+    }
+
+    fn breaker(&self, name: &str) -> Result<Arc<CircuitBreaker>, ConfigError> {
+        found("breakers", name, &self.config.breakers, &self.made.breakers)
+    }
+
     /// Shedders that are made, with the settings that another file gives them.
     fn tuned(&self, after: &PolicyConfig) -> Result<Vec<(Arc<LoadShedder>, ShedderConfig)>, PolicyError> {
         let of = |(name, shedder): (&String, &Arc<LoadShedder>)| {
@@ -420,10 +436,6 @@ impl State {
 }
 
 impl Made {
-    fn member(&self, name: &str) -> Result<Member, ConfigError> {
-        self.limits.get(name).cloned().ok_or_else(|| none("limits", name, self.limits.keys()))
-    }
-
     fn make(&mut self, arena: Option<&Arc<Arena>>, clock: &Clock, config: &PolicyConfig) -> Result<(), PolicyError> {
         self.make_new(arena, clock, config, &Self::default())
     }
@@ -473,10 +485,11 @@ impl Made {
         config
     }
 
-    /// Changes what both have, or nothing; `last` when all are changed.
+    /// Changes what both have, or nothing; `last` when all are changed. `before`: what is in force, and with what left
+    /// the file before.
     fn change(
         &self,
-        before: &PolicyConfig,
+        before: (&PolicyConfig, &PolicyConfig),
         after: &PolicyConfig,
         last: impl FnOnce() -> Result<(), PolicyError>,
     ) -> Result<(), PolicyError> {
@@ -490,15 +503,16 @@ impl Made {
 
     fn change_each<'a>(
         &'a self,
-        before: &'a PolicyConfig,
+        (in_force, before): (&PolicyConfig, &'a PolicyConfig),
         after: &PolicyConfig,
         undo: &mut Vec<Box<dyn FnOnce() + 'a>>,
     ) -> Result<(), PolicyError> {
         let wrong = |path: String, error: ConfigError| problem(after, &path, &error.message_in(&POLICY));
+        // One that comes back is given all it says: who held it, or another process, may have changed it since.
         for (name, member) in &self.limits {
             let quotas = [before, after].map(|config| config.limits.get(name).map(quota_of));
             if let [Some(old), Some(new)] = quotas
-                && old != new
+                && (old != new || !in_force.limits.contains_key(name))
             {
                 set_quota(member, new).map_err(|error| wrong(joined("limits", name), error))?;
                 undo.push(Box::new(move || drop(set_quota(member, old))));
@@ -509,14 +523,14 @@ impl Made {
             let is_fixed = limiter.config().adaptive.is_none();
             if let [Some(old), Some(new)] = limits
                 && is_fixed
-                && old != new
+                && (old != new || !in_force.concurrency.contains_key(name))
             {
                 limiter.set_limit(new).map_err(|error| wrong(joined("concurrency", name), error))?;
                 undo.push(Box::new(move || drop(limiter.set_limit(old))));
             }
             let partitions = [before, after].map(|config| config.concurrency.get(name).map(|own| own.partitions));
             if let [Some(old), Some(new)] = partitions
-                && old != new
+                && (old != new || !(in_force.concurrency.contains_key(name) || new.is_empty()))
             {
                 limiter.set_shares(new.shares()).map_err(|error| wrong(joined("concurrency", name), error))?;
                 undo.push(Box::new(move || drop(limiter.set_shares(old.shares()))));
@@ -524,7 +538,7 @@ impl Made {
         }
         for (name, breaker) in &self.breakers {
             if let (Some(old), Some(new)) = (before.breakers.get(name), after.breakers.get(name))
-                && old != new
+                && (old != new || !in_force.breakers.contains_key(name))
             {
                 breaker.set_config(new).map_err(|error| wrong(joined("breakers", name), error))?;
                 undo.push(Box::new(move || drop(breaker.set_config(old))));
@@ -533,13 +547,10 @@ impl Made {
         Ok(())
     }
 
-    /// With what was made anew, and without what the file no longer has.
-    fn join(&mut self, made: Self, config: &PolicyConfig) {
-        self.limits.retain(|name, _| config.limits.contains_key(name));
+    /// With what was made anew.
+    fn join(&mut self, made: Self) {
         self.limits.extend(made.limits);
-        self.concurrency.retain(|name, _| config.concurrency.contains_key(name));
         self.concurrency.extend(made.concurrency);
-        self.breakers.retain(|name, _| config.breakers.contains_key(name));
         self.breakers.extend(made.breakers);
     }
 }
@@ -606,8 +617,14 @@ fn conflict(message: String) -> ConfigError {
     ConfigError::new(ConfigErrorKind::Conflict, "name", message)
 }
 
-fn found<T>(of: &str, name: &str, all: &BTreeMap<String, Arc<T>>) -> Result<Arc<T>, ConfigError> {
-    all.get(name).cloned().ok_or_else(|| none(of, name, all.keys()))
+fn found<S, T: Clone>(
+    of: &str,
+    name: &str,
+    settings: &BTreeMap<String, S>,
+    made: &BTreeMap<String, T>,
+) -> Result<T, ConfigError> {
+    let own = settings.get(name).and_then(|_| made.get(name));
+    own.cloned().ok_or_else(|| none(of, name, settings.keys()))
 }
 
 fn none<'k>(of: &str, name: &str, known: impl Iterator<Item = &'k String>) -> ConfigError {
