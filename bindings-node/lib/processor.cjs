@@ -149,10 +149,11 @@ class Processor {
     } else {
       job.attempts += 1;
       try {
-        if (job.attempts === 1 && retry !== undefined) job.start = retry.begin();
-        const result = await this.#inTime((call) =>
-          this.#passes ? this.#handler(job.item, call.signal) : this.#handler(job.item),
-        );
+        const isFirst = job.attempts === 1;
+        if (isFirst && retry !== undefined) job.start = retry.begin();
+        const attempt = () =>
+          this.#inTime((call) => (this.#passes ? this.#handler(job.item, call.signal) : this.#handler(job.item)));
+        const result = await (retry === undefined ? attempt() : retry.attempt(isFirst, attempt));
         const failed = retry?.failed(result);
         if (failed === undefined) return this.#end(job, 'done', result);
         end = { result, failed };

@@ -128,14 +128,24 @@ function notOver(call) {
 }
 
 /** Pays for a call, if there is a budget. What `within` runs is in it until its `isOver`, and need not pay. */
-function paying(budget) {
+function paying(budget, isFirst = true) {
   if (budget === undefined) return undefined;
-  pay(budget);
+  if (isFirst) pay(budget);
   return { budget, around: open(paid.getStore()), isOver: false };
 }
 
 function within(call, fn, receiver, args) {
   return call === undefined ? fn.apply(receiver, args) : paid.run(call, Reflect.apply, fn, receiver, args);
+}
+
+/** An attempt of a call whose loop is another's: the first pays in, and in none of them anybody else does. */
+async function attemptWithin(budget, isFirst, fn) {
+  const call = paying(budget, isFirst);
+  try {
+    return await paid.run(call, fn);
+  } finally {
+    call.isOver = true;
+  }
 }
 
 let isPolicy;
@@ -353,10 +363,14 @@ class RetryPolicy {
       retryPolicy.next();
       return words[1] === 1 ? [numbers[0], numbers[1]] : undefined;
     };
-    /** The parts of a call, for who makes the attempts elsewhere and waits without a promise. */
+    /**
+     * The parts of a call, for who makes the attempts elsewhere and waits without a promise. Each runs in `attempt`,
+     * or the budget has what it pays out and nothing that pays in.
+     */
     stepsOf = (self) => ({
       clock: self.#clock,
       begin: () => self.#begin(undefined),
+      attempt: (isFirst, fn) => (self.#budget === undefined ? fn() : attemptWithin(self.#budget, isFirst, fn)),
       failed: (result) => self.#retryResult?.(result) || undefined,
       after: (end, attempts, previous, start) =>
         self.#after(end, attempts, previous, start, undefined, false, undefined),

@@ -198,6 +198,41 @@ describe('Processor', () => {
     await processor.close();
   });
 
+  it('pays into its budget once an item, whatever its handler calls', async () => {
+    const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 0 });
+    const inner = new RetryPolicy({ attempts: 1, budget });
+    for (const timeoutMs of [undefined, 60_000]) {
+      let tried;
+      const before = budget.stats();
+      const late = [];
+      const work = async (item) => {
+        await inner.call(soon);
+        // What goes on after the attempt pays for itself.
+        if (item === 7) late.push(soon().then(soon).then(() => inner.call(soon)));
+        if (item % 10 === 9 && tried !== item) {
+          tried = item;
+          throw new Error('x');
+        }
+      };
+      const processor = new Processor(work, {
+        ...{ workers: 1, capacity: 100, timeoutMs },
+        retry: new RetryPolicy({ attempts: 2, baseMs: 0, budget }),
+        deadLetter: () => {},
+      });
+      for (let item = 0; item < 50; item += 1) {
+        const job = await processor.submit(item);
+        await job.result.catch(() => {});
+        await Promise.all(late);
+      }
+      await processor.close();
+      const { retries, dead, done } = processor.stats();
+      assert.deepEqual([retries, dead, done], [5, 0, 50]);
+      // 50 items and the late call, however many attempts and calls within.
+      const { deposited, withdrawn, denied } = budget.stats();
+      assert.deepEqual([deposited - before.deposited, withdrawn - before.withdrawn, denied], [51, 5, 0]);
+    }
+  });
+
   it('gives what an empty budget, a mistake and a policy that throws leave to the dead letter', async () => {
     const letters = [];
     const deadLetter = async (item, error, attempts) => void letters.push([item, error.constructor, attempts]);
