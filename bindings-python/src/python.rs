@@ -128,12 +128,22 @@ impl Function {
     }
 }
 
-/// Whether `result` is the coroutine of an `async def` (its exact type, so the check is one comparison).
+/// Whether `result` is to be awaited: a coroutine, a Task, a Future or what else has `__await__`. What has it not, as
+/// nearly all results, is told by one slot of its type.
 #[inline]
-pub(crate) fn is_coroutine(result: &Bound<'_, PyAny>) -> PyResult<bool> {
-    static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let class = COROUTINE.import(result.py(), "types", "CoroutineType")?;
-    Ok(result.get_type_ptr() == class.as_type_ptr())
+pub(crate) fn is_awaitable(result: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: a type is alive as long as its instance, and since 3.10 it may be of either kind; the slot is a number
+    // that every version knows.
+    let slot = unsafe { ffi::PyType_GetSlot(result.get_type_ptr(), ffi::Py_am_await) };
+    // The class of a proxy has all methods; what it stands for is asked, and may not be there.
+    !slot.is_null() && result.hasattr("__await__").unwrap_or(false)
+}
+
+static CLOSE_UNAWAITED: Function = Function::new("tidegate._functions", "close_unawaited");
+
+/// As `is_awaitable`, of what nobody will await: a coroutine is closed.
+pub(crate) fn close_unawaited(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(is_awaitable(value) && CLOSE_UNAWAITED.call(value.py(), (value,))?.is_truthy()?)
 }
 
 /// Whether `result` is what a generator function gives, async or not.

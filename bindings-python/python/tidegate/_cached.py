@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 from ._deadline import Deadline
 from ._forked import renewed
-from ._functions import called, makes
+from ._functions import called, close_unawaited, makes
 from ._log import blocks
 from ._time import LONGEST_WAIT, POLL, clock_of, limit_seconds, now_ns
 from ._tidegate import ManualClock
@@ -82,8 +81,7 @@ class Cache:
             wrong = "cached: give key=, a function of the arguments: those of this call cannot be hashed"
         else:
             key = self._key(*args, **kwargs)
-            if inspect.iscoroutine(key):
-                key.close()
+            if close_unawaited(key):
                 raise TypeError("key: a function of the arguments cannot be async")
             wrong = f"key: {called(self._key)} gave a {type(key).__name__}, which cannot be hashed"
         try:

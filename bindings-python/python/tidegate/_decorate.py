@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from ._functions import decorates, not_async
+from ._functions import PLAIN, decorates, not_async
 from ._sent import raised, returned
 from ._tidegate import Guarded
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# What most functions return is no response, and need not be asked. (A tuple may begin with one.)
-_PLAIN = frozenset((type(None), bool, int, float, str, bytes, list, dict))
 
 
 def decorate(breaker: CircuitBreaker, func: Callable[P, R]) -> Callable[P, R]:
@@ -44,7 +41,7 @@ def decorate_limited(
             except BaseException as error:
                 raised(permit, error)
                 raise
-            if result.__class__ in _PLAIN:
+            if result.__class__ in PLAIN:
                 permit.__exit__(None, None, None)
                 return result
             return returned(permit, result, limited_async)
@@ -59,10 +56,10 @@ def decorate_limited(
         except BaseException as error:
             raised(permit, error)
             raise
-        if result.__class__ in _PLAIN:
+        if result.__class__ in PLAIN:
             permit.__exit__(None, None, None)
             return result
-        return returned(permit, result, limited)
+        return returned(permit, result, limited, is_over=True)
 
     return limited
 
@@ -93,7 +90,7 @@ def _guard_async(breaker: CircuitBreaker, func: Callable[..., Awaitable[Any]]) -
         except BaseException as error:
             raised(permit, error)
             raise
-        if result.__class__ in _PLAIN:
+        if result.__class__ in PLAIN:
             permit.result(result)
             return result
         return returned(permit, result, guarded)

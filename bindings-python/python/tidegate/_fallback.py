@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 from ._cached import Cache
 from ._classify import CancelledError
 from ._forked import renewed
-from ._functions import LAZY, called, decorates, function, not_async, refuse_lazy, wrapped
+from ._functions import called, decorates, function, is_lazy, not_async, refuse_lazy, wrapped
 from ._log import log
 from ._retryable import (
     Filter,
@@ -313,7 +313,7 @@ class Fallback:
                 call, breaker = self._alternatives[source]
                 with breaker.acquire() as permit:
                     value = call(*failed.args, **failed.kwargs)
-                    if value.__class__ in LAZY:
+                    if is_lazy(value):
                         # A mistake of the caller, and no failure of the dependency.
                         permit.ignore()
                         refuse_lazy(value)

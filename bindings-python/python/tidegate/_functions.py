@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from collections.abc import Callable, Coroutine, Mapping
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, TypeVar
 
 from ._log import say
@@ -18,8 +19,10 @@ _FACTORIES: dict[Any, tuple[str, str]] = {}
 _SCOPE = "the ASGI scope"
 _REQUEST_NAMES = frozenset(("request", "req", "websocket"))
 _REQUESTS = frozenset(("HTTPConnection", "Request", "WebSocket"))
-# What is no result but work to come.
-LAZY = frozenset((CoroutineType, GeneratorType, AsyncGeneratorType))
+# What most functions return, which is asked nothing. (A tuple may begin with a response.)
+PLAIN = frozenset((type(None), bool, int, float, str, bytes, list, dict))
+# What does its work while it is iterated.
+_GENERATORS = frozenset((GeneratorType, AsyncGeneratorType))
 
 
 def makes(what: str, example: str) -> Callable[[F], F]:
@@ -108,16 +111,53 @@ def not_async(made: object, instead: str) -> TypeError:
     return TypeError(f"call_async: the function is not async, it gave {type(made).__name__}; use `{instead}`")
 
 
-def refuse_lazy(result: Any) -> None:
-    """TypeError for what a call gave that was to do its work and has not begun it: the caller's mistake, no failure."""
-    if result.__class__ not in LAZY:
+def is_awaitable(value: Any) -> bool:
+    """Whether it is to be awaited: of whichever class, a coroutine, a Task, a Future or what else has ``__await__``."""
+    kind = type(value)
+    if kind in PLAIN or not hasattr(kind, "__await__"):
+        return False
+    # The class of a proxy has all methods; what it stands for is asked, and may not be there.
+    with contextlib.suppress(Exception):
+        return hasattr(value, "__await__")
+    return False
+
+
+def is_lazy(result: Any) -> bool:
+    """Whether it is no result but work to come."""
+    return type(result) in _GENERATORS or is_awaitable(result)
+
+
+def close_unawaited(value: Any) -> bool:
+    """Whether it is awaitable. A coroutine, which nobody will await, is closed; a Task or Future stays who made it's.
+    """
+    if not is_awaitable(value):
+        return False
+    # Also one of a class of its own, such as what aiohttp's `session.get` gives.
+    if isinstance(value, Coroutine):
+        with contextlib.suppress(Exception):
+            value.close()
+    return True
+
+
+def refuse_lazy(result: Any, who: str = "…") -> None:
+    """TypeError for what a call gave whose work is not done when it returns: the caller's mistake, and no failure. Its
+    outcome would count as a success, and it would run without the permit.
+    """
+    kind = type(result)
+    if kind in PLAIN:
         return
-    if isinstance(result, CoroutineType):
-        result.close()
-        raise TypeError("call: the function is async; use `await ….call_async(…)`, or decorate an `async def`")
-    if isinstance(result, GeneratorType):
-        result.close()
-    raise TypeError("call: the function gave a generator, whose work is done while it is iterated, not in the call")
+    if kind in _GENERATORS:
+        if isinstance(result, GeneratorType):
+            result.close()
+        raise TypeError("call: the function gave a generator, whose work is done while it is iterated, not in the call")
+    if not close_unawaited(result):
+        return
+    if inspect.iscoroutine(result):
+        raise TypeError(f"call: the function is async; use `await {who}.call_async(…)`, or decorate an `async def`")
+    raise TypeError(
+        f"call: the function gave an awaitable ({kind.__name__}), whose work is done while it is awaited, not in the "
+        f"call; use `await {who}.call_async(…)`, or decorate an `async def` that awaits it"
+    )
 
 
 def decorates(who: str, instead: str, func: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from ._classify import CancelledError, is_answered
 from ._deadline import Deadline
-from ._functions import LAZY, is_async, not_async, refuse_lazy, wrapped
+from ._functions import is_async, not_async, refuse_lazy, wrapped
 from ._paid import begin, end
 from ._retryable import (
     Filter,
@@ -157,8 +157,7 @@ class RetryPolicy:
                         raise
                     last = error
                 else:
-                    if result.__class__ in LAZY:
-                        refuse_lazy(result)
+                    refuse_lazy(result)
                     verdict = failed_result(self._readers, result) if self._readers else None
                     if verdict is None:
                         return result
@@ -355,9 +354,8 @@ def call_throttled(
     except Exception as error:
         _report(throttle, error)
         raise
-    if result.__class__ in LAZY:
-        # The caller's mistake, which says nothing of the backend.
-        refuse_lazy(result)
+    # The caller's mistake, which says nothing of the backend.
+    refuse_lazy(result)
     _report_result(throttle, result)
     return result
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import builtins
 import contextlib
 import importlib
-import inspect
 import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ._classify import CancelledError, answer_of, failed, is_answered, is_mistaken, told
-from ._functions import function
+from ._functions import close_unawaited, function
 from ._tidegate import Classifier
 from .errors import (
     CircuitOpenError,
@@ -92,8 +91,7 @@ def _matches(name: str, chosen: Filter, error: BaseException) -> bool | Verdict:
         verdict = chosen.error(error)
         return verdict[0] in _FAILED and verdict
     answer = chosen(error)  # type: ignore[arg-type]
-    if inspect.iscoroutine(answer):
-        answer.close()
+    if close_unawaited(answer):
         raise TypeError(f"{name}: a function of the exception cannot be async")
     return bool(answer)
 
@@ -119,8 +117,7 @@ def abandon(result: object) -> None:
     if answer_of(result) is not None:
         with contextlib.suppress(Exception):
             closing = result.close()  # type: ignore[attr-defined]
-            if inspect.iscoroutine(closing):
-                closing.close()
+            close_unawaited(closing)
 
 
 async def abandon_async(result: object) -> None:

@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from typing import Any, Protocol
 
 from . import _aiohttp_body, _django_body, _flask_body
+from ._functions import is_lazy, refuse_lazy
 from ._outcome import ENDS
 from ._tidegate import Permit
 
@@ -28,9 +29,10 @@ class Held(Protocol):
         """Reports the end of the call."""
 
 
-def returned(permit: Held, result: Any, guarded: Any) -> Any:
+def returned(permit: Held, result: Any, guarded: Any, is_over: bool = False) -> Any:
     """Reports a call of ``guarded`` that has returned, or leaves that to the end of the answer; gives what stands for
-    the result.
+    the result. TypeError where the call of a plain function ``is_over`` with nothing done: what it gave would run
+    without the permit. That goes back, and nothing is said of the call.
     """
     if is_sent_later(result):
         return _hold(permit, result)
@@ -40,6 +42,9 @@ def returned(permit: Held, result: Any, guarded: Any) -> Any:
         return _django_body.hold(_Call(permit, _django_body.judged(result)), result)
     if _flask_body.is_streamed(result, guarded):
         return _flask_body.hold(_Call(permit, result), result)
+    if is_over and is_lazy(result):
+        permit.release()
+        refuse_lazy(result)
     _end(permit, result)
     return result
 

@@ -154,17 +154,11 @@ impl CircuitBreaker {
     /// A guarded call has returned `result`.
     #[inline]
     pub(crate) fn returned<'py>(&self, permit: core::Permit, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        if python::is_coroutine(&result)? {
+        if python::is_awaitable(&result) || python::is_generator(&result)? {
+            // Its work is yet to come, and its outcome would be a success that nobody saw.
             self.release(permit);
-            result.call_method0("close")?;
-            return Err(PyTypeError::new_err(
-                "call: the function is async; use `await breaker.call_async(…)`, or decorate an `async def`",
-            ));
-        }
-        if python::is_generator(&result)? {
-            // Its work is yet to come.
-            self.release(permit);
-            REFUSE_LAZY.call(result.py(), (&result,))?;
+            REFUSE_LAZY.call(result.py(), (&result, "breaker"))?;
+            return Err(PyTypeError::new_err("call: the function gave what is to be awaited; use `call_async`"));
         }
         if self.classifier().reads_results() {
             self.report_result(permit, &result, None)?;

@@ -370,8 +370,7 @@ fn is_default(filter: &Py<PyAny>) -> bool {
 /// What a function of the user's says of this exception or result.
 fn asked<'py>(field: &str, says: &Bound<'py, PyAny>, subject: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let answer = python::call1(says, (subject,))?;
-    if python::is_coroutine(&answer)? {
-        answer.call_method0("close")?;
+    if python::close_unawaited(&answer)? {
         return Err(PyTypeError::new_err(format!("{field}: a function of the outcome cannot be async")));
     }
     Ok(answer)
