@@ -6,6 +6,7 @@
 //! CPython since 3.14. It holds no lock of ours: none is held over a call.
 #![allow(unsafe_code)] // The call must be one that may unwind; each step says why it is sound.
 
+use pyo3::exceptions::{PyResourceWarning, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -14,6 +15,7 @@ use pyo3::{BoundObject, IntoPyObject, ffi};
 use std::ffi::{c_char, c_int, c_void};
 use std::hint::black_box;
 use std::mem::{forget, transmute};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 type Object = *mut ffi::PyObject;
 
@@ -144,6 +146,50 @@ static CLOSE_UNAWAITED: Function = Function::new("tidegate._functions", "close_u
 /// As `is_awaitable`, of what nobody will await: a coroutine is closed.
 pub(crate) fn close_unawaited(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(is_awaitable(value) && CLOSE_UNAWAITED.call(value.py(), (value,))?.is_truthy()?)
+}
+
+/// The sentence of a permit that is entered twice, or after it was given back.
+pub(crate) fn enter(what: &str, entered: &AtomicBool, used: &AtomicBool) -> PyResult<()> {
+    // Relaxed: the swap alone decides who is first.
+    if used.load(Ordering::Relaxed) {
+        return Err(PyRuntimeError::new_err(format!(
+            "{what}: it is given back already, and is for one call; take another"
+        )));
+    }
+    if entered.swap(true, Ordering::Relaxed) {
+        return Err(PyRuntimeError::new_err(format!(
+            "{what}: a `with` has entered it already, and it is for one call; take another"
+        )));
+    }
+    Ok(())
+}
+
+static WARN: Function = Function::new("warnings", "warn");
+
+/// Warns of a permit that was dropped: what became of it.
+pub(crate) fn warn_dropped(message: &str) {
+    // None while the interpreter shuts down.
+    let _ = Python::try_attach(|py| {
+        // Whoever drops it may be on the way out with an exception of its own.
+        let pending = PyErr::take(py);
+        if let Err(error) = WARN.call(py, (message, py.get_type::<PyResourceWarning>())) {
+            // The interpreter at its end drops what modules hold, when nothing can be imported any more: the process
+            // gives all of it back.
+            if imports(py) {
+                error.write_unraisable(py, None);
+            }
+        }
+        if let Some(error) = pending {
+            error.restore(py);
+        }
+    });
+}
+
+/// Whether modules can still be imported: at its end the interpreter takes `sys.meta_path` away before all else.
+fn imports(py: Python<'_>) -> bool {
+    // SAFETY: attached, and a name that ends in NUL; the reference is borrowed, and only looked at.
+    let path = unsafe { ffi::PySys_GetObject(c"meta_path".as_ptr()) };
+    !path.is_null() && path != py.None().as_ptr()
 }
 
 /// Whether `result` is what a generator function gives, async or not.

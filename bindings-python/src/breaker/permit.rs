@@ -3,6 +3,7 @@
 use super::circuit::CircuitBreaker;
 use crate::args::{finite, optional};
 use crate::errors::wrong_type;
+use crate::python;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -10,19 +11,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate::breaker::{self as core, Classified, Outcome};
 
 /// The right to make one call. The first report counts, later ones do nothing, so that `with` and an explicit report
-/// go together; a permit that is dropped unreported is released.
+/// go together; a permit that is dropped unreported is released. `with` enters it once, and not once reported:
+/// RuntimeError.
 #[pyclass(frozen, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct Permit {
     breaker: Py<CircuitBreaker>,
     core: core::Permit,
     reported: AtomicBool,
+    /// By `with`, which is for one call.
+    entered: AtomicBool,
 }
 
 impl Permit {
     #[inline]
     pub(crate) fn new(breaker: Py<CircuitBreaker>, core: core::Permit) -> Self {
-        Self { breaker, core, reported: AtomicBool::new(false) }
+        Self { breaker, core, reported: AtomicBool::new(false), entered: AtomicBool::new(false) }
     }
 
     /// True for the one caller that may report.
@@ -131,8 +135,9 @@ impl Permit {
         self.breaker.get().since(self.core).map(|took| took.as_secs_f64())
     }
 
-    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
+    fn __enter__(slf: PyRef<'_, Self>) -> PyResult<PyRef<'_, Self>> {
+        python::enter("a permit of a CircuitBreaker", &slf.entered, &slf.reported)?;
+        Ok(slf)
     }
 
     fn __exit__(

@@ -2,15 +2,13 @@
 
 use super::limiter::ConcurrencyLimiter;
 use crate::args::finite;
-use crate::python::Function;
-use pyo3::exceptions::PyResourceWarning;
+use crate::python::{self, Function};
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tidegate::concurrency::{self, Outcome};
 
 static ENTER: Function = Function::new("tidegate._waiting", "enter_permit");
-static WARN: Function = Function::new("warnings", "warn");
 static FAILED: Function = Function::new("tidegate._outcome", "report_error");
 static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
 
@@ -19,19 +17,21 @@ static EXIT: Function = Function::new("tidegate._waiting", "exit_permit");
 /// timeout and a refusal are `dropped`, any other error is `ignore`. In a child of fork its parent's permits do
 /// nothing.
 ///
-/// May be given back on any thread, and more than once: only the first counts.
+/// May be given back on any thread, and more than once: only the first counts. `with` enters it once: RuntimeError.
 #[pyclass(frozen, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct ConcurrencyPermit {
     limiter: Py<ConcurrencyLimiter>,
     core: concurrency::ConcurrencyPermit,
     released: AtomicBool,
+    /// By `with`, which is for one call.
+    entered: AtomicBool,
 }
 
 impl ConcurrencyPermit {
     #[inline]
     pub(crate) fn new(limiter: Py<ConcurrencyLimiter>, core: concurrency::ConcurrencyPermit) -> Self {
-        Self { limiter, core, released: AtomicBool::new(false) }
+        Self { limiter, core, released: AtomicBool::new(false), entered: AtomicBool::new(false) }
     }
 
     fn report(&self, outcome: Outcome, latency: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
@@ -76,8 +76,9 @@ impl ConcurrencyPermit {
         self.report(Outcome::Dropped, latency)
     }
 
-    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
+    fn __enter__(slf: PyRef<'_, Self>) -> PyResult<PyRef<'_, Self>> {
+        python::enter("a permit of a ConcurrencyLimiter", &slf.entered, &slf.released)?;
+        Ok(slf)
     }
 
     fn __exit__(
@@ -98,6 +99,8 @@ impl ConcurrencyPermit {
     }
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        python::enter("a permit of a ConcurrencyLimiter", &this.entered, &this.released)?;
         ENTER.call(slf.py(), (slf,))
     }
 
@@ -126,17 +129,6 @@ impl Drop for ConcurrencyPermit {
         if !self.release() {
             return;
         }
-        // None while the interpreter shuts down.
-        let _ = Python::try_attach(|py| {
-            // Whoever drops it may be on the way out with an exception of its own.
-            let pending = PyErr::take(py);
-            let message = "a permit of a ConcurrencyLimiter was dropped without release(); it is given back";
-            if let Err(error) = WARN.call(py, (message, py.get_type::<PyResourceWarning>())) {
-                error.write_unraisable(py, None);
-            }
-            if let Some(error) = pending {
-                error.restore(py);
-            }
-        });
+        python::warn_dropped("a permit of a ConcurrencyLimiter was dropped without release(); it is given back");
     }
 }

@@ -4,8 +4,7 @@ use super::object::Gate;
 use crate::args::seconds;
 use crate::breaker::permit::Permit;
 use crate::errors::{config, wrong_type};
-use crate::python::Function;
-use pyo3::exceptions::PyResourceWarning;
+use crate::python::{self, Function};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
@@ -13,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tidegate::gate::{Answer, Kind, Outcome, Part, Ticket};
 
-static WARN: Function = Function::new("warnings", "warn");
 static OUTCOME: Function = Function::new("tidegate._gate", "outcome_of");
 static REFUSAL: Function = Function::new("tidegate._gate", "refusal");
 static ENTER: Function = Function::new("tidegate._gate", "enter_admission");
@@ -23,8 +21,8 @@ static EXIT: Function = Function::new("tidegate._gate", "exit_admission");
 /// became of it. True where the call may be served. One that is dropped gives back what it holds, with a
 /// ResourceWarning where that is a permit.
 ///
-/// May be finished on any thread, and more than once: only the first counts. In a child of fork its parent's do
-/// nothing.
+/// `with` enters it once: RuntimeError. May be finished on any thread, and more than once: only the first counts. In a
+/// child of fork its parent's do nothing.
 #[pyclass(frozen, module = "tidegate")]
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -33,6 +31,8 @@ pub(crate) struct Admission {
     ticket: Ticket,
     cost: u32,
     finished: AtomicBool,
+    /// By `with`, which is for one call.
+    entered: AtomicBool,
     /// The call's own permits of its dependencies.
     permits: Mutex<Vec<Py<Permit>>>,
 }
@@ -56,7 +56,15 @@ pub(crate) fn outcome_of_status(status: u16) -> &'static str {
 impl Admission {
     #[inline]
     pub(super) fn new(gate: Py<Gate>, (core, ticket): (Answer, Ticket), cost: u32) -> Self {
-        Self { gate, core, ticket, cost, finished: AtomicBool::new(false), permits: Mutex::default() }
+        Self {
+            gate,
+            core,
+            ticket,
+            cost,
+            finished: AtomicBool::new(false),
+            entered: AtomicBool::new(false),
+            permits: Mutex::default(),
+        }
     }
 
     /// The error of a refusal.
@@ -183,8 +191,9 @@ impl Admission {
         self.core.allowed
     }
 
-    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
+    fn __enter__(slf: PyRef<'_, Self>) -> PyResult<PyRef<'_, Self>> {
+        python::enter("an Admission of a Gate", &slf.entered, &slf.finished)?;
+        Ok(slf)
     }
 
     fn __exit__(
@@ -202,6 +211,8 @@ impl Admission {
     }
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        python::enter("an Admission of a Gate", &this.entered, &this.finished)?;
         ENTER.call(slf.py(), (slf,))
     }
 
@@ -255,17 +266,6 @@ impl Drop for Admission {
         if !self.end(Outcome::Cancelled) || !self.ticket.holds_permit() {
             return;
         }
-        // None while the interpreter shuts down.
-        let _ = Python::try_attach(|py| {
-            // Whoever drops it may be on the way out with an exception of its own.
-            let pending = PyErr::take(py);
-            let message = "an Admission of a Gate was dropped without finish(); its permit is given back";
-            if let Err(error) = WARN.call(py, (message, py.get_type::<PyResourceWarning>())) {
-                error.write_unraisable(py, None);
-            }
-            if let Some(error) = pending {
-                error.restore(py);
-            }
-        });
+        python::warn_dropped("an Admission of a Gate was dropped without finish(); its permit is given back");
     }
 }
