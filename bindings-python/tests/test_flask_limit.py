@@ -13,7 +13,7 @@ from flask.views import MethodView
 from served import served_wsgi
 from test_unserved import full, held, opened
 
-from tidegate import CircuitOpenError, ConfigError, LimitSet, RateLimitedError, RateLimiter, TokenBucket
+from tidegate import CircuitOpenError, ConfigError, LimitSet, RateLimitedError, RateLimiter, TokenBucket, _log
 from tidegate.flask import RouteLimitedError, install_error_handlers, limit
 from tidegate.keys import client_ip, header
 
@@ -241,3 +241,48 @@ def test_mistakes() -> None:
     assert view.__wrapped__() == "served"  # type: ignore[attr-defined]
     error = pickle.loads(pickle.dumps(RouteLimitedError(3, "door", "door", None, "no")))
     assert str(error) == "no: try again in 3 s" and error.policy == "door" and error.code == 429
+
+
+@pytest.mark.parametrize("place", ["app", "blueprint"])
+def test_a_limit_above_the_route_is_said_at_the_first_request(
+    place: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_log, "_said", {})
+    app = Flask("shop")
+    holder: Any = app if place == "app" else Blueprint("parts", "parts")
+
+    @limit("1/hour")
+    @holder.get("/above")
+    def above() -> str:
+        return "served"
+
+    @holder.get("/below")
+    @limit("1/hour")
+    def below() -> str:
+        return "served"
+
+    def twice() -> str:
+        return "served"
+
+    # Limited at one of its places, by intent.
+    holder.get("/free", endpoint="free")(twice)
+    holder.get("/twice", endpoint="twice")(limit("1/hour")(twice))
+    if place == "blueprint":
+        app.register_blueprint(holder)
+    client = app.test_client()
+    for _ in range(2):
+        client.get("/free")
+    said = [record.getMessage() for record in caplog.records if record.name == "tidegate"]
+    assert len(said) == 1 and "above: the route is not limited, because @limit stands above" in said[0], said
+    assert [client.get("/below").status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize("answer", [None, {"error": "later"}, Response("later", 429)])
+def test_a_refusal_s_fields_and_body_are_those_of_its_answer(answer: Any) -> None:
+    """A handler of one's own takes either."""
+    error = RouteLimitedError(59.2, "door", "door", answer, "no")
+    whole = error.get_response({})
+    fields = dict(error.get_headers({}))
+    assert fields["Retry-After"] == "60" == whole.headers["Retry-After"]
+    assert fields == {name: value for name, value in whole.headers if name != "Content-Length"}
+    assert error.get_body({}) == whole.get_data(as_text=True)

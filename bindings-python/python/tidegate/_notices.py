@@ -138,12 +138,17 @@ def check_order(app: Any, again: bool = False) -> None:
         except TypeError:
             continue
         if made and not any(limited() is known for limited in made for known in endpoints):
-            name = getattr(endpoint, "__qualname__", repr(endpoint))
-            text = (
-                "%s: the route is not limited, because @limit stands above the decorator that makes it a route; write "
-                "@limit below it"
-            )
-            say(f"order {name} {id(endpoint)}", text, name)
+            say_above(endpoint)
+
+
+def say_above(endpoint: Any) -> None:
+    """Says that a route's limit limits nothing."""
+    name = getattr(endpoint, "__qualname__", repr(endpoint))
+    text = (
+        "%s: the route is not limited, because @limit stands above the decorator that makes it a route; write "
+        "@limit below it"
+    )
+    say(f"order {name} {id(endpoint)}", text, name)
 
 
 def _endpoints(holder: Any, depth: int) -> Any:

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from ._answer import encoded, texts
 from ._environ import at_once, scope_of
 from ._fields import FIELDS, one_told
+from ._flask_order import decorated
 from ._functions import is_async, known_options
 from ._guard import FAILED, Charge, Guard, LimitOptions, Refusal
 from ._refusals import REFUSALS, Answers, came_before, handles, longest
@@ -73,6 +74,16 @@ class RouteLimitedError(RateLimitedError, TooManyRequests):  # type: ignore[misc
         """The answer, where no handler gives one."""
         return _response(Response, environ or {}, self, self.problem, self.retry_after)
 
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        """The fields of the answer, for a handler that makes a body of its own."""
+        fields = self.get_response(environ, scope).headers
+        return [(name, value) for name, value in fields if name != "Content-Length"]
+
+    def get_body(self, environ: Any = None, scope: Any = None) -> str:
+        """The body of the answer."""
+        body: str = self.get_response(environ, scope).get_data(as_text=True)
+        return body
+
 
 def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
     """``@limit("5/minute", key=client_ip)`` below ``@app.get(…)``, or on a method of a class of views; sync or async.
@@ -123,6 +134,7 @@ def limit(limit: Any, **options: Unpack[LimitOptions]) -> Callable[[F], F]:
                     raise
 
         limited.__tidegate_limits__ = (limited, guards)  # type: ignore[attr-defined]
+        decorated(view, limited)
         return limited  # type: ignore[return-value]
 
     return decorate
