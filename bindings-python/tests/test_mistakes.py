@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from tidegate import (
     ConcurrencyLimiter,
     ConfigError,
     LimitSet,
+    LoadShedder,
+    Policy,
     RateLimiter,
     TidegateError,
     TokenBucket,
@@ -262,3 +265,21 @@ def test_a_function_that_wants_a_request_is_said(
         keyed(key=lambda scope: scope["client"][0])
     (record,) = caplog.records
     assert "<lambda>(request) is called with the ASGI scope, a dict" in record.getMessage()
+
+
+def test_what_needs_an_event_loop_names_itself() -> None:
+    with pytest.raises(RuntimeError, match=r"shedder\.watch: no event loop runs here; call it in a coroutine"):
+        LoadShedder().watch()
+
+
+def test_a_policy_of_no_text_names_its_argument() -> None:
+    text: Any = None
+    with pytest.raises(TypeError, match="text: expected the text of a policy as a str, got NoneType"):
+        Policy.parse(text)
+
+
+def test_a_watch_of_a_policy_without_a_loop_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("version = 1\n")
+    with pytest.raises(RuntimeError, match=r"policy\.watch: no event loop runs here; call it in a coroutine"):
+        Policy.load(file).watch()

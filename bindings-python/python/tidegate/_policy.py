@@ -104,6 +104,8 @@ class Policy:
     @classmethod
     def parse(cls, text: str, *, clock: ManualClock | None = None) -> Policy:
         """Of a text; all else as for ``load``."""
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected the text of a policy as a str, got {type(text).__name__}")
         return cls(policy_parse(text), clock, Reloading(None))
 
     @property

@@ -286,7 +286,13 @@ class Reloading:
                 if done is not None:
                     _tell(on_reload, done)
 
-        task = asyncio.get_running_loop().create_task(run(), name="tidegate policy watch")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "policy.watch: no event loop runs here; call it in a coroutine, or reload with policy.reload()"
+            ) from None
+        task = loop.create_task(run(), name="tidegate policy watch")
 
         def end() -> None:
             loop = task.get_loop()

@@ -188,7 +188,10 @@ def watch(shedder: LoadShedder, period: float) -> Watch:
     # Not at the start of the program: threads need no loop.
     import asyncio
 
-    loop = asyncio.get_running_loop()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError("shedder.watch: no event loop runs here; call it in a coroutine of the loop") from None
     own = _watches.get(loop)
     if own is None:
         own = _watches[loop] = weakref.WeakKeyDictionary()
