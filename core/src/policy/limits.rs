@@ -286,5 +286,7 @@ fn tiers(section: &Section<'_, '_>, given: &mut Settings) -> Vec<(String, Quota)
         }
     }
     given.put("tiers", told);
+    // As they are shown: in whatever order a file names them, it says the same.
+    tiers.sort_by(|(one, _), (other, _)| one.cmp(other));
     tiers
 }
