@@ -6,6 +6,7 @@ const check = require('./check.cjs');
 const { ConcurrencyLimiter } = require('./concurrency.cjs');
 const { complain } = require('./promise.cjs');
 const { BoundedQueue } = require('./queue.cjs');
+const { pressureReader } = require('./shed.cjs');
 
 const OPTIONS = ['minPauseMs', 'pauseAt', 'resumeAt'];
 /** While paused the source is asked so often. */
@@ -38,7 +39,7 @@ function wishOf(source, pauseAt, resumeAt) {
     });
   }
   if (typeof source === 'function') return between(source);
-  if (source !== null && typeof source === 'object' && 'pressure' in source) return between(() => source.pressure);
+  if (source !== null && typeof source === 'object' && 'pressure' in source) return between(pressureReader(source));
   throw check.typeError(
     'source must be a BoundedQueue, a ConcurrencyLimiter, a CircuitBreaker, an object with `pressure` or a function ' +
       `that gives a number or true or false, got ${check.show(source)}`,

@@ -5,6 +5,7 @@ const { tell } = require('./answer.cjs');
 const check = require('./check.cjs');
 const { nowMs, selectClock } = require('./clock.cjs');
 const { complain } = require('./promise.cjs');
+const { pressureReader } = require('./shed.cjs');
 const { shown } = require('./show.cjs');
 
 /** Each process waits up to this part of `afterMs` longer, drawn once. */
@@ -37,7 +38,7 @@ class Readiness {
     if (!hasPressure && typeof source !== 'function') {
       throw check.typeError(`source must be an object with a pressure, or a function, got ${check.show(source)}`);
     }
-    this.#look = hasPressure ? () => source.pressure : source;
+    this.#look = hasPressure ? pressureReader(source) : source;
     this.#afterMs = check.span(afterMs, 'afterMs');
     selectClock(clock);
     this.#clock = clock;

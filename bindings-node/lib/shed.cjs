@@ -352,6 +352,18 @@ function watchLoop(weak, periodMs, stopped) {
   };
 }
 
+/**
+ * What reads the pressure of a source. A LoadShedder's moves only as somebody samples, and once its calls stop, as
+ * while its consumer is paused, nobody else does.
+ */
+function pressureReader(source) {
+  if (!(source instanceof LoadShedder)) return () => source.pressure;
+  return () => {
+    source.sample();
+    return source.pressure;
+  };
+}
+
 shown(LoadShedder, (it) => ({ name: it.name, ...it.stats() }));
 
 measured(LoadShedder, 'shedder', (self) => select(self, 'add'));
@@ -366,6 +378,7 @@ module.exports = {
   },
   LoadShedder,
   PRIORITIES,
+  pressureReader,
   priorityOf,
   /** For the vectors, which give the draw and the hour. */
   checkWith: (...given) => checkWith(...given),

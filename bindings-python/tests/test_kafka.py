@@ -16,7 +16,7 @@ import pytest
 from brokers import Broker, from_start, poll_until, start_mock, text
 from confluent_kafka import TopicPartition
 from conftest import Thread, wait_until
-from tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ConfigError, ManualClock
+from tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ConfigError, LoadShedder, ManualClock, Signal
 from tidegate.kafka import Lag, pause_when
 
 mock = pytest.fixture(scope="module", name="mock")(start_mock)
@@ -88,6 +88,26 @@ def test_a_wait_without_an_end_is_ended_by_the_source(mock: Broker) -> None:
     consumer.assign(from_start(topic, 0))
     message = consumer.poll()
     assert message is not None and len(calls) == 4
+    consumer.close()
+
+
+def test_a_shedder_that_nobody_else_asks_is_sampled(mock: Broker) -> None:
+    topic, backlog = mock.topic(), [0.0]
+    mock.send(topic, range(1))
+    shedder = LoadShedder([Signal("gauge", lambda: backlog[0], start=0, full=10, name="backlog")])
+    consumer = pause_when(mock.consumer(), shedder, min_pause=0)
+    consumer.assign(from_start(topic, 0))
+    assert not consumer.is_paused
+    backlog[0] = 100.0
+
+    def is_paused() -> bool:
+        consumer.poll(0.05)
+        return consumer.is_paused
+
+    wait_until(is_paused)
+    # Paused, there are no more messages.
+    backlog[0] = 0.0
+    wait_until(lambda: not is_paused())
     consumer.close()
 
 

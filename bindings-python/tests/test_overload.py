@@ -92,6 +92,23 @@ def test_a_source_that_fails_counts_as_ready(source: Any, caplog: pytest.LogCapt
     assert "the source of a Readiness failed" in caplog.text
 
 
+def test_a_shedder_that_nobody_else_asks_is_sampled(clock: ManualClock) -> None:
+    backlog = [100.0]
+    signal = Signal("gauge", lambda: backlog[0], start=0, full=10, name="backlog")
+    ready = Readiness(LoadShedder([signal], clock=clock), after=2, clock=clock)
+    ready._after_ns = 2_000_000_000
+
+    def asked(times: int) -> bool:
+        for _ in range(times):
+            clock.advance(0.3)
+            is_ready = ready.is_ready
+        return is_ready
+
+    assert (asked(4), asked(10)) == (True, False)
+    backlog[0] = 0.0
+    assert asked(4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [

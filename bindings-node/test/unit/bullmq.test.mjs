@@ -8,7 +8,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, Worker } from 'bullmq';
 import { Pacing } from '../../bullmq/index.mjs';
-import { BoundedQueue, CircuitBreaker, CircuitOpenError, ConcurrencyLimiter } from '../../index.mjs';
+import { BoundedQueue, CircuitBreaker, CircuitOpenError, ConcurrencyLimiter, LoadShedder } from '../../index.mjs';
 import { startRedis } from './redis.mjs';
 import { until } from './until.mjs';
 
@@ -208,6 +208,26 @@ describe('paced workers', { skip: redis.skip ?? false }, () => {
     started(queue, pacing, async ({ data }) => done.push(data), { stalledInterval: 200 });
     await until(() => done.length === 40);
     assert.deepEqual(sorted(done), values(40));
+  });
+
+  it('has a shedder that nobody else asks sample', async () => {
+    const queue = await queueOf(0);
+    let backlog = 0;
+    const shedder = new LoadShedder({ signals: [{ kind: 'gauge', read: () => backlog, start: 0, full: 10 }] });
+    const pacing = new Pacing({ pauseWhen: shedder, minPauseMs: 0 });
+    let done = 0;
+    started(queue, pacing, async () => (done += 1));
+    backlog = 100;
+    for (let sent = 0; !pacing.isPaused; sent += 1) {
+      assert.ok(sent < 500, 'it never paused');
+      await queue.add('job', sent);
+      await sleep(20);
+    }
+    backlog = 0;
+    await until(() => !pacing.isPaused);
+    const before = done;
+    await queue.add('job', 'last');
+    await until(() => done > before);
   });
 
   it('does not resume what the user has paused', async () => {

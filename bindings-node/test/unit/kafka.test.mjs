@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
-import { BoundedQueue, CircuitBreaker, ConcurrencyLimiter } from '../../index.mjs';
+import { BoundedQueue, CircuitBreaker, ConcurrencyLimiter, LoadShedder } from '../../index.mjs';
 import { Lag, pauseWhen } from '../../kafka/index.mjs';
 import { startBroker } from './brokers.mjs';
 import { until } from './until.mjs';
@@ -397,6 +397,26 @@ describe('pauseWhen', () => {
       await until(() => !pausing.isPaused);
       assert.deepEqual(consumer.log.at(-1), ['resume', [{ topic: 'a:b', partitions: [0] }]]);
     }
+  });
+
+  it('has a shedder that nobody else asks sample', async () => {
+    let backlog = 0;
+    const shedder = new LoadShedder({ signals: [{ kind: 'gauge', read: () => backlog, start: 0, full: 10 }] });
+    const consumer = fake();
+    const pausing = pauseWhen(consumer, shedder, { minPauseMs: 0 });
+    await pausing.run({ eachMessage: async () => {} });
+    const give = () => consumer.config.eachMessage(message);
+    await give();
+    assert.equal(pausing.isPaused, false);
+    backlog = 100;
+    await until(() => {
+      void give();
+      return pausing.isPaused;
+    });
+    // Paused, there are no more messages.
+    backlog = 0;
+    await until(() => !pausing.isPaused);
+    await pausing.disconnect();
   });
 
   it('lasts at least its time, and ends with the consumer', async () => {

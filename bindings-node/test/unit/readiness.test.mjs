@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
-import { ManualClock, Readiness } from 'tidegate';
+import { LoadShedder, ManualClock, Readiness } from 'tidegate';
 
 const { spreadOf } = createRequire(import.meta.url)('../../lib/readiness.cjs');
 
@@ -38,6 +38,18 @@ describe('Readiness', () => {
     source.pressure = 0;
     ready.stop();
     assert.equal(ready.isReady, false);
+  });
+
+  it('has a shedder that nobody else asks sample', () => {
+    const clock = new ManualClock();
+    let backlog = 100;
+    const signals = [{ kind: 'gauge', read: () => backlog, start: 0, full: 10 }];
+    const ready = new Readiness(new LoadShedder({ signals, clock }), { clock, afterMs: 2000 });
+    spreadOf(ready, 0);
+    const asked = (times) => Array.from({ length: times }, () => (clock.advance(300), ready.isReady)).at(-1);
+    assert.deepEqual([asked(4), asked(10)], [true, false]);
+    backlog = 0;
+    assert.equal(asked(4), true);
   });
 
   it('does not end for a whole fleet at once', () => {

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from ._log import log
+from ._shed import pressure_reader
 from ._tidegate import BoundedQueue, CircuitBreaker, ConcurrencyLimiter, ManualClock
 from ._time import clock_of, now_ns, span_ns, timeout_seconds
 from .errors import ConfigError
@@ -104,7 +105,7 @@ def _wish(source: Any, pause_at: float, resume_at: float) -> Wish:
         return _between(lambda: source.in_use / source.limit, pause_at, resume_at)
     # Without asking for it, which may fail.
     if inspect.getattr_static(source, "pressure", None) is not None:
-        return _between(lambda: source.pressure, pause_at, resume_at)
+        return _between(pressure_reader(source), pause_at, resume_at)
     if callable(source):
         return _between(source, pause_at, resume_at)
     raise TypeError(

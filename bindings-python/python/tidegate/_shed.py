@@ -146,6 +146,24 @@ def overloaded(name: str | None, shed: Shed) -> OverloadedError:
     return OverloadedError(f"{who} refused a call{why}", shed.retry_after)
 
 
+def pressure_reader(source: Any) -> Callable[[], Any]:
+    """What reads the pressure of a source.
+
+    A LoadShedder's moves only as somebody samples, and once its calls stop, as while its consumer is paused, nobody
+    else does.
+    """
+    from ._tidegate import LoadShedder
+
+    if not isinstance(source, LoadShedder):
+        return lambda: source.pressure
+
+    def read() -> float:
+        source.sample()
+        return source.pressure
+
+    return read
+
+
 class Watch:
     """Ticks on an event loop until ``cancel()``, or until loop or shedder is gone."""
 

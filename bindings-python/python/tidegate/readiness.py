@@ -12,6 +12,7 @@ from typing import Any
 from ._answer import Receive, Scope, Send, tell
 from ._functions import function
 from ._log import log
+from ._shed import pressure_reader
 from ._time import clock_of, now_ns, span_ns, timeout_seconds
 from ._tidegate import ManualClock
 from .errors import ConfigError
@@ -53,7 +54,7 @@ class Readiness:
         self.after = seconds
         self._look: Callable[[], Any]
         if hasattr(source, "pressure"):
-            self._look = lambda: source.pressure
+            self._look = pressure_reader(source)
         else:
             self._look = function("source", source, "nothing", 0)
         self._clock = clock_of(clock)
