@@ -249,8 +249,10 @@ impl LoadShedder {
             }
         }
         let word = load_for_cas(&self.control.word);
-        let threshold = Word::unpack(word).in_force(now_ms, self.lasts_ms());
-        let most = if self.critical_may_go(pressure, now_ms) { TOP } else { CRITICAL };
+        let before = Word::unpack(word);
+        let threshold = before.in_force(now_ms, self.lasts_ms());
+        let since_step = before.age_ms(now_ms, self.lasts_ms());
+        let most = if self.critical_may_go(pressure, now_ms, since_step) { TOP } else { CRITICAL };
         let threshold = if pressure >= 1.0 {
             // Relaxed: only steps read it, and they are intervals apart.
             self.progress.hot_until.store(now_ms.saturating_add(self.cool_off_ms()), Ordering::Relaxed);
@@ -271,8 +273,9 @@ impl LoadShedder {
         }
     }
 
-    /// Whether the pressure has been where critical calls are shed for long enough.
-    fn critical_may_go(&self, pressure: f64, now_ms: u64) -> bool {
+    /// Whether the pressure has been where critical calls are shed for long enough. Between two steps so much counts as
+    /// a signal's value lasts: of the rest nobody knows. Where the last is no longer in force it begins anew.
+    fn critical_may_go(&self, pressure: f64, now_ms: u64, since_step: Option<u64>) -> bool {
         let since = &self.progress.critical_since;
         // Relaxed, all: only steps come here, and they are intervals apart.
         let tuning = self.tuning.load();
@@ -282,11 +285,12 @@ impl LoadShedder {
         }
         // 0 is "not yet": the first millisecond passes for the second.
         let now_ms = now_ms.max(1);
-        let begun = since.load(Ordering::Relaxed);
-        if begun == 0 || begun > now_ms {
-            since.store(now_ms, Ordering::Relaxed);
-        }
-        let begun = if begun == 0 || begun > now_ms { now_ms } else { begun };
+        let begun = match (since.load(Ordering::Relaxed), since_step) {
+            (0, _) | (_, None) => now_ms,
+            (begun, Some(span)) => begun.saturating_add(span.saturating_sub(2 * self.interval_ns() / MS)),
+        };
+        let begun = if begun > now_ms { now_ms } else { begun };
+        since.store(begun, Ordering::Relaxed);
         u128::from(now_ms - begun) >= tuning.critical_after.as_millis()
     }
 

@@ -63,9 +63,19 @@ impl Word {
     /// far ahead.
     #[inline]
     pub(super) fn in_force(self, now_ms: u64, lasts_ms: u64) -> u64 {
+        if self.left_ms(now_ms, lasts_ms).is_some() { self.threshold } else { 0 }
+    }
+
+    /// How long ago the step was; `None` where it is no longer in force.
+    pub(super) fn age_ms(self, now_ms: u64, lasts_ms: u64) -> Option<u64> {
+        self.left_ms(now_ms, lasts_ms).map(|left| lasts_ms.saturating_sub(left))
+    }
+
+    #[inline]
+    fn left_ms(self, now_ms: u64, lasts_ms: u64) -> Option<u64> {
         let left = self.expires_ms.wrapping_sub(now_ms) & ((1 << EXPIRES_BITS) - 1);
         // One that is past wraps to a span of years.
-        if left == 0 || left > lasts_ms.saturating_mul(2) { 0 } else { self.threshold }
+        (left != 0 && left <= lasts_ms.saturating_mul(2)).then_some(left)
     }
 
     /// How seldom calls may look, when there were so many in an interval.

@@ -173,7 +173,13 @@ impl Shedder {
         let is_critical = largest >= self.settings.critical_at;
         // The first millisecond passes for the second.
         let at_ms = now_ms.max(1);
-        let since = self.critical_since_ms.filter(|since| *since <= at_ms).unwrap_or(at_ms);
+        // Between two steps so much counts as a signal's value lasts; what is no longer in force begins anew.
+        let unseen = self.is_live(now).then(|| {
+            let stepped_ms = self.expires_ms.saturating_sub(self.lasts_ms());
+            now_ms.saturating_sub(stepped_ms).saturating_sub(2 * self.settings.interval / MS)
+        });
+        let since = self.critical_since_ms.zip(unseen).map(|(since, unseen)| since + unseen);
+        let since = since.filter(|since| *since <= at_ms).unwrap_or(at_ms);
         self.critical_since_ms = is_critical.then_some(since);
         let held = is_critical && at_ms - since >= self.settings.critical_after / MS;
         let most = if held { TOP } else { CRITICAL };

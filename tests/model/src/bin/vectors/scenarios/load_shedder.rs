@@ -155,6 +155,26 @@ fn critical() -> Cases {
             .then(check(Critical, 0, 0.99))
             .then(STATS)
             .end(),
+        shedder(
+            "critical_not_of_full_pressure_that_nobody_saw",
+            "one look, a gap, another: nothing was held",
+            config(),
+        )
+        .each(0..2, |script, _| only(script, 1.0))
+        .after(4 * EACH)
+        .each(0..2, |script, _| only(script, 1.0))
+        .then(check(Critical, 127, 0.5))
+        .each(0..5, |script, _| only(script, 1.0))
+        .then(check(Critical, 127, 0.5))
+        .end(),
+        shedder("critical_begins_anew_after_a_long_gap", "as the threshold does", config())
+            .each(0..2, |script, _| only(script, 1.0))
+            .after(100 * S)
+            .each(0..4, |script, _| only(script, 1.0))
+            .then(check(Critical, 127, 0.5))
+            .each(0..10, |script, _| only(script, 1.0))
+            .then(check(Critical, 127, 0.5))
+            .end(),
         shedder("critical_no_longer_than_full_pressure", "below it they pass at once", config())
             .each(0..12, |script, _| only(script, 1.0))
             .then(check(Critical, 0, 0.99))
