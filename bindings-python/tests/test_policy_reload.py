@@ -682,3 +682,55 @@ def test_its_figures_are_those_of_all_that_it_made(monkeypatch: pytest.MonkeyPat
     assert f'kind="token_bucket",name="everyone",decision="admitted"}} 0' in page
     assert f'tidegate_policy_info{{scope="{one.scope}",hash="{one.hash}"}} 1' in page.splitlines()
     assert page.count("tidegate_policy_info{") == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_asks_for_what_its_parent_was_reloading() -> None:
+    code = f"""
+        import os, signal, threading, time
+        from tidegate import Policy
+        text = {TEXT!r}
+        policy = Policy.parse(text % (10, 30))
+        client = policy.limit("client")
+        held, over = threading.Event(), threading.Event()
+
+        def hold():
+            # As reloads and watches do.
+            with policy._reloading._turn, policy._lock:
+                held.set()
+                over.wait()
+
+        def reload():
+            n = 0
+            while not over.is_set():
+                n += 1
+                policy.reload(text % (10 + n % 5, 30 + n % 3))
+
+        def asked():
+            if (pid := os.fork()) == 0:
+                # Where it hangs this ends it.
+                signal.alarm(30)
+                policy.reload(text % (20, 40))
+                same = policy.limit("client") is client and policy.limit("everyone").count == 20
+                policy._reloading.once(policy, False)
+                os._exit(0 if same and policy.breaker("payment").config["cooldown"] == 40 else 1)
+            assert os.waitpid(pid, 0)[1] == 0
+
+        for run, rounds in ((hold, 1), (reload, 40)):
+            over.clear()
+            thread = threading.Thread(target=run)
+            thread.start()
+            if run is hold:
+                held.wait()
+            try:
+                for round in range(rounds):
+                    time.sleep(round / 20_000)
+                    asked()
+            finally:
+                over.set()
+                thread.join()
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+from ._forked import renewed
 from ._gate import WRITTEN, Written
 from ._reload import SECTIONS, Reloaded, Reloading, Watch, change, error_of, is_there
 from ._retry import RetryPolicy
@@ -85,6 +86,12 @@ class Policy:
         # A gate asks for its parts.
         self._lock = threading.RLock()
         self._reloading = reloading
+        renewed(self)
+
+    def after_fork(self) -> None:
+        """In the child: the thread that would give a lock back is not there."""
+        self._lock = threading.RLock()
+        self._reloading.after_fork()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, clock: ManualClock | None = None) -> Policy:

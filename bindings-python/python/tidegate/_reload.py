@@ -215,6 +215,10 @@ class Reloading:
         self._turn = threading.Lock()
         self.look()
 
+    def after_fork(self) -> None:
+        """Of its policy."""
+        self._turn = threading.Lock()
+
     def _file(self) -> object:
         if self._path is None:
             return None

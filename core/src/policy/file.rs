@@ -4,8 +4,9 @@ use super::objects::{on_conflict, problem, put};
 use super::section::joined;
 use super::{Change, PolicyConfig, PolicyError};
 use crate::arena::{Arena, OnConflict, PolicyInForce, Scope};
+use crate::sys::{Whole, WholeGuard};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// A policy as it was read, and as it is read again. Who makes the objects of one by [`Policy`](super::Policy) needs
 /// none of this.
@@ -17,10 +18,10 @@ pub struct PolicyFile {
     path: Option<PathBuf>,
     scope: Scope,
     arena: OnceLock<Arc<Arena>>,
-    state: Mutex<State>,
+    state: Whole<State>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     config: Arc<PolicyConfig>,
     /// The same, and of names that left the file what it said last: a name is one object for ever, for many hold it.
@@ -50,7 +51,7 @@ impl PolicyFile {
     fn of(config: PolicyConfig) -> Result<Self, PolicyError> {
         let scope = config.scope_in_force()?;
         let config = Arc::new(config);
-        let state = Mutex::new(State { known: config.clone(), config, read: None, generation: 0 });
+        let state = Whole::new(State { known: config.clone(), config, read: None, generation: 0 });
         Ok(Self { path: None, scope, arena: OnceLock::new(), state })
     }
 
@@ -152,7 +153,7 @@ impl PolicyFile {
     }
 
     /// What was made before a panic is whole.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> WholeGuard<'_, State> {
+        self.state.lock()
     }
 }

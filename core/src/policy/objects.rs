@@ -14,12 +14,13 @@ use crate::queue::BoundedQueue;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::setting::POLICY;
 use crate::shed::{LoadShedder, ShedderConfig, SignalKind};
+use crate::sys::{Whole, WholeGuard};
 use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// The objects of a policy: each is made once, and everybody who asks for it by its name gets the same.
 ///
@@ -49,10 +50,12 @@ pub struct Policy {
     file: Option<PathBuf>,
     clock: Clock,
     arena: Option<Arc<Arena>>,
-    state: Mutex<State>,
+    /// A child of fork finds it whole, whatever thread of its parent held it.
+    state: Whole<State>,
 }
 
 /// What is in force.
+#[derive(Clone)]
 struct State {
     config: Arc<PolicyConfig>,
     /// The same, and of names that left the file what it said last.
@@ -72,7 +75,7 @@ struct State {
 }
 
 /// What is made at once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Made {
     limits: BTreeMap<String, Member>,
     concurrency: BTreeMap<String, Arc<ConcurrencyLimiter>>,
@@ -90,6 +93,7 @@ pub struct Reloaded {
 }
 
 /// A queue, whatever is in it.
+#[derive(Clone)]
 struct Queue {
     whole: Arc<dyn Any + Send + Sync>,
     view: Arc<dyn QueueView>,
@@ -131,7 +135,7 @@ impl Policy {
             shedders: BTreeMap::new(),
             gates: BTreeMap::new(),
         };
-        Ok(Self { file: None, clock, arena, state: Mutex::new(state) })
+        Ok(Self { file: None, clock, arena, state: Whole::new(state) })
     }
 
     /// Reads its file again: see [`reload_with`](Self::reload_with).
@@ -282,7 +286,7 @@ impl Policy {
     ///
     /// Errors: there is no such breaker, or it has no `retry`; in a named scope another object has the budget's name.
     pub fn retry(&self, name: &str) -> Result<(RetryPolicy, Option<Arc<RetryBudget>>), ConfigError> {
-        let state = &mut *self.state();
+        let mut state = self.state();
         let config = state.config.clone();
         let Some(own) = config.retries.get(name) else {
             state.breaker(name)?;
@@ -308,7 +312,7 @@ impl Policy {
     ///
     /// Errors: there is none of this name, or it is of another type.
     pub fn queue<T: Send + 'static>(&self, name: &str) -> Result<Arc<BoundedQueue<T>>, ConfigError> {
-        let state = &mut *self.state();
+        let mut state = self.state();
         let queues = &state.config.queues;
         let config = queues.get(name).ok_or_else(|| none("queues", name, queues.keys()))?;
         if let Some(queue) = state.queues.get(name) {
@@ -328,7 +332,7 @@ impl Policy {
         self.shedder_of(&mut self.state(), name)
     }
 
-    fn shedder_of(&self, state: &mut State, name: &str) -> Result<Arc<LoadShedder>, ConfigError> {
+    fn shedder_of(&self, state: &mut WholeGuard<'_, State>, name: &str) -> Result<Arc<LoadShedder>, ConfigError> {
         let shedders = &state.config.shedders;
         let own = shedders.get(name).ok_or_else(|| none("shedders", name, shedders.keys()))?;
         if let Some(shedder) = state.shedders.get(name) {
@@ -365,7 +369,7 @@ impl Policy {
     ///
     /// Errors: there is none of this name; it has a queue that was not asked for yet.
     pub fn gate(&self, name: &str) -> Result<Arc<Gate>, ConfigError> {
-        let state = &mut *self.state();
+        let mut state = self.state();
         let config = state.config.clone();
         let own = config.gates.get(name).ok_or_else(|| none("gates", name, config.gates.keys()))?;
         if let Some(gate) = state.gates.get(name) {
@@ -379,7 +383,7 @@ impl Policy {
         let (concurrency, dependencies) = (concurrency.transpose()?, dependencies.collect::<Result<_, ConfigError>>()?);
         let queue = own.queue.as_ref().map(|name| Ok((name.clone(), state.view(name)?)));
         let queue = queue.transpose()?;
-        let shedder = own.shedder.as_ref().map(|name| Ok((name.clone(), self.shedder_of(state, name)?)));
+        let shedder = own.shedder.as_ref().map(|name| Ok((name.clone(), self.shedder_of(&mut state, name)?)));
         let gate = Gate::new(GateConfig {
             name: name.to_owned(),
             access: own.access.clone(),
@@ -395,8 +399,8 @@ impl Policy {
     }
 
     /// What was made before a panic is whole.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> WholeGuard<'_, State> {
+        self.state.lock()
     }
 }
 
