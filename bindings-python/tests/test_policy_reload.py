@@ -734,3 +734,48 @@ def test_a_child_asks_for_what_its_parent_was_reloading() -> None:
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def all_of(scope: str, n: int, calls: int = 20, more: str = "") -> str:
+    return f"""
+version = 1
+scope = "{scope}"
+[limits]
+login = {{ rate = "{n}/min" }}
+client = {{ rate = "{n}/min", key = "user", fastest = "600/min" }}
+line = {{ rate = "{n}/min", key = "user", algorithm = "leaky_bucket", fastest = "600/min" }}
+seen = {{ rate = "{n}/min", key = "user", algorithm = "sliding_window", fastest = "600/min" }}
+[concurrency]
+database = {{ limit = {n}, max_limit = 8, partitions = {{ live = 0.{n}, batch = 0.{10 - n} }} }}
+[breakers]
+payment = {{ cooldown = "{n}s", window_calls = {calls}{more} }}
+"""
+
+
+def of_all(policy: Policy) -> list[Any]:
+    quotas = [(it.count, it.burst) for it in map(policy.limit, ("login", "client", "line", "seen"))]
+    database = policy.concurrency("database")
+    return [quotas, database.limit, database.shares, policy.breaker("payment").config]
+
+
+def test_a_file_that_stayed_is_in_force_again_when_it_is_reloaded() -> None:
+    scope = f"process:rolled-back-{uuid.uuid4()}"
+    old = Policy.parse(all_of(scope, 2))
+    before = of_all(old)
+    new = Policy.parse(all_of(scope, 7, more=", consecutive_failures = 5"))
+    assert of_all(new) == of_all(old) != before, "the last is in force"
+    assert old.reload(all_of(scope, 2)).changes == (), "the file says what it said"
+    assert of_all(old) == before
+    assert old.in_force is not None and old.in_force.hash == old.hash
+
+
+def test_a_refused_reload_leaves_what_another_put_in_force() -> None:
+    scope = f"process:undone-{uuid.uuid4()}"
+    one = Policy.parse(all_of(scope, 5))
+    of_all(one)
+    other = Policy.parse(all_of(scope, 2, more=", consecutive_failures = 5"))
+    before = of_all(other)
+    with pytest.raises(PolicyError, match="window_calls"):
+        one.reload(all_of(scope, 7, 60_000))
+    assert of_all(one) == before
+    assert one.in_force is not None and one.in_force.hash == other.hash

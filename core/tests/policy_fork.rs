@@ -54,6 +54,9 @@ fn a_child_asks_for_what_its_parent_was_reloading() {
                     assert!(Arc::ptr_eq(&gate, &policy.gate("g").unwrap()));
                     assert!((10..15).contains(&policy.bucket("all").unwrap().quota().count()));
                     policy.reload_with(PolicyConfig::parse(&text(3)).unwrap()).unwrap();
+                    // All of it, whatever a thread of the parent's had done by half.
+                    assert_eq!(policy.bucket("all").unwrap().quota().count(), 13);
+                    assert_eq!(policy.concurrency("c").unwrap().limit(), 3);
                     file.read_again(Some(&text(3))).and_then(|_| file.accept()).unwrap();
                     true
                 });

@@ -449,3 +449,48 @@ fn a_shedder_and_partitions_take_what_a_file_says() {
     policy.reload_with(config(&wrong)).unwrap_err();
     assert_eq!((limiter.shares()[0].1, shedder.config_in_force().rise), (0.75, 0.75));
 }
+
+/// A policy in an arena of its own, and what its objects are as.
+fn shared(name: &str) -> impl Fn(u32, u32) -> PolicyConfig {
+    let scope = format!("version = 1\nscope = \"process:{name}-{}\"\n", std::process::id());
+    move |rate, calls| {
+        config(&format!(
+            "{scope}limits.login = {{ rate = \"{rate}/min\" }}\nlimits.client = {{ rate = \"{rate}/min\", key = \"user\" }}\n\
+             concurrency.c = {{ limit = {rate}, max_limit = 8, partitions = {{ a = 0.{rate}, b = 0.{} }} }}\n\
+             breakers.b = {{ cooldown = \"{rate}s\", window_calls = {calls} }}\n",
+            10 - rate
+        ))
+    }
+}
+
+fn seen(policy: &Policy) -> [u32; 5] {
+    let (bucket, limiter) = (policy.bucket("login").unwrap(), policy.limiter("client").unwrap());
+    let (limit, breaker) = (policy.concurrency("c").unwrap(), policy.breaker("b").unwrap());
+    let share = (limit.shares()[0].1 * 10.0).round() as u32;
+    let counts = [bucket.quota().count(), limiter.quota().count()].map(|count| u32::try_from(count).unwrap());
+    [counts[0], counts[1], limit.limit(), share, breaker.config().cooldown.as_secs() as u32]
+}
+
+#[test]
+fn a_file_that_stayed_is_in_force_again_when_it_is_reloaded() {
+    let text = shared("rolled-back");
+    let old = Policy::new(text(2, 20), Clock::monotonic()).expect("made");
+    let new = Policy::new(text(7, 20), Clock::monotonic()).expect("made");
+    assert_eq!((seen(&old), seen(&new)), ([7; 5], [7; 5]), "the last is in force");
+    drop(new);
+    let done = old.reload_with(text(2, 20)).expect("its own file");
+    assert!(done.changes.is_empty(), "the file says what it said");
+    assert_eq!(seen(&old), [2; 5]);
+    assert_eq!(format!("{:016x}", old.in_force().unwrap().hash), text(2, 20).hash());
+}
+
+#[test]
+fn a_refused_reload_leaves_what_another_put_in_force() {
+    let text = shared("undone");
+    let one = Policy::new(text(5, 20), Clock::monotonic()).expect("made");
+    let other = Policy::new(text(2, 20), Clock::monotonic()).expect("made");
+    // Its breaker has no room for so many, and comes last.
+    one.reload_with(text(8, 60_000)).expect_err("no room");
+    assert_eq!((seen(&one), seen(&other)), ([2; 5], [2; 5]));
+    assert_eq!(format!("{:016x}", one.in_force().unwrap().hash), text(2, 20).hash());
+}

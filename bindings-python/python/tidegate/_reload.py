@@ -87,9 +87,10 @@ def _change(policy: Policy, text: str | None) -> tuple[Reloaded, dict[str, Any]]
     after = json.loads(settings)
     changed = tuple(Change(**it) for it in json.loads(changes))
     undo: list[Callable[[], None]] = []
+    unsure = _is_unsure(policy)
     try:
-        for section, name, of in _objects(before, policy._known, after):
-            steps = _steps(policy, section, name, of)
+        for section, name, of in _objects(before, policy._known, after, unsure):
+            steps = _steps(policy, section, name, of, unsure)
             if steps is None:
                 continue
             forth, back = steps
@@ -109,23 +110,33 @@ def _change(policy: Policy, text: str | None) -> tuple[Reloaded, dict[str, Any]]
     known = policy._known
     policy._known = {**after, **{it: {**known.get(it, {}), **after.get(it, {})} for it in SECTIONS}}
     policy._read = after, told, found
+    policy._reloading.is_forked = False
     return Reloaded(changed, generation), after
 
 
+def _is_unsure(policy: Policy) -> bool:
+    """Whether objects may be as no file here said: another process's policy is in force, or a thread of a parent was at
+    it at the fork.
+    """
+    found = policy.in_force
+    return policy._reloading.is_forked or (found is not None and found.hash != policy.hash)
+
+
 def _objects(
-    before: dict[str, Any], known: dict[str, Any], after: dict[str, Any]
+    before: dict[str, Any], known: dict[str, Any], after: dict[str, Any], unsure: bool
 ) -> list[tuple[str, str, tuple[Any, Any, bool]]]:
-    """What was known and is there now, and is not the same or comes back."""
+    """What was known and is there now, and is not the same or comes back; of whom one is unsure, all."""
     return [
         (section, name, (old, after[section][name], name not in before.get(section, {})))
         for section in ("limits", "concurrency", "shedders", "breakers")
         for name, old in known.get(section, {}).items()
-        if name in after.get(section, {}) and (after[section][name] != old or name not in before.get(section, {}))
+        if name in after.get(section, {})
+        and (unsure or after[section][name] != old or name not in before.get(section, {}))
     ]
 
 
 def _steps(
-    policy: Policy, section: str, name: str, of: tuple[dict[str, Any], dict[str, Any], bool]
+    policy: Policy, section: str, name: str, of: tuple[dict[str, Any], dict[str, Any], bool], unsure: bool
 ) -> tuple[Callable[[], None], Callable[[], None]] | None:
     """How an object is changed, and changed back; None: there is nothing to change in it."""
     old, new = (arguments(it) for it in of[:2])
@@ -134,6 +145,7 @@ def _steps(
     if returns and (section, name) not in policy._made:
         # It will be made of what the file says now.
         return None
+    returns = returns or unsure
 
     # One that nobody has asked for is made first: others may have it, in an arena.
     if section == "limits":
@@ -141,6 +153,8 @@ def _steps(
         if quotas[0] == quotas[1] and not returns:
             return None
         limit: TokenBucket | RateLimiter = _made(policy, section, name, policy.limit)
+        if unsure:
+            quotas[0] = _quota_in_force(limit, new.get("algorithm"))
         return (lambda: limit.set_quota(**quotas[1])), (lambda: limit.set_quota(**quotas[0]))
     if section == "concurrency":
         # A file that says nothing of its room leaves it.
@@ -152,6 +166,9 @@ def _steps(
             if own.get("partitions") != other.get("partitions") or (returns and "partitions" in own):
                 limiter.set_shares(own["partitions"])
 
+        if unsure:
+            found = {"limit": limiter.limit, "partitions": limiter.shares}
+            old = {it: found[it] for it in found if it in new}
         return (lambda: put(new, old)), (lambda: put(old, new))
     if section == "shedders":
         shedder: LoadShedder | None = policy._made.get((section, name))
@@ -164,8 +181,18 @@ def _steps(
     breaker: CircuitBreaker = _made(policy, section, name, policy.breaker)
     # What one of them leaves out is its default there.
     names = {*old, *new}
+    if unsure:
+        old = breaker.config
+        names |= {*old}
     settings = [{it: own.get(it) for it in names} for own in (old, new)]
     return (lambda: breaker.set_config(**settings[1])), (lambda: breaker.set_config(**settings[0]))
+
+
+def _quota_in_force(limit: TokenBucket | RateLimiter, algorithm: str | None) -> dict[str, Any]:
+    quota: dict[str, Any] = {"rate": limit.count, "per": limit.period}
+    if algorithm == "leaky_bucket":
+        return {**quota, "queue": limit.burst - 1}
+    return quota if algorithm in ("sliding_log", "sliding_window", "fixed_window") else {**quota, "burst": limit.burst}
 
 
 def _made(policy: Policy, section: str, name: str, make: Callable[[str], Any]) -> Any:
@@ -202,12 +229,14 @@ class Watch:
 class Reloading:
     """When a policy is read again, and what was said of it."""
 
-    __slots__ = ("_path", "_said", "_seen", "_turn", "failed")
+    __slots__ = ("_path", "_said", "_seen", "_turn", "failed", "is_forked")
 
     def __init__(self, path: str | None) -> None:
         self._path = path
         #: Reloads that changed nothing, for what was wrong.
         self.failed = 0
+        #: A thread of a parent may have left objects half changed.
+        self.is_forked = False
         self._seen: object = None
         # The last mistake, and the last policy of another process.
         self._said: dict[str, str | None] = {}
@@ -218,6 +247,7 @@ class Reloading:
     def after_fork(self) -> None:
         """Of its policy."""
         self._turn = threading.Lock()
+        self.is_forked = True
 
     def _file(self) -> object:
         if self._path is None:

@@ -14,7 +14,7 @@ use crate::queue::BoundedQueue;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::setting::POLICY;
 use crate::shed::{LoadShedder, ShedderConfig, SignalKind};
-use crate::sys::{Whole, WholeGuard};
+use crate::sys::{Whole, WholeGuard, generation, watch};
 use crate::{Clock, ConfigError, ConfigErrorKind, Quota};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -60,6 +60,8 @@ struct State {
     config: Arc<PolicyConfig>,
     /// The same, and of names that left the file what it said last.
     known: PolicyConfig,
+    /// The process that put it in force, among forks.
+    process: u32,
     /// How many files came before.
     generation: u64,
     /// How many were refused.
@@ -80,6 +82,23 @@ struct Made {
     limits: BTreeMap<String, Member>,
     concurrency: BTreeMap<String, Arc<ConcurrencyLimiter>>,
     breakers: BTreeMap<String, Arc<CircuitBreaker>>,
+}
+
+/// What a reload finds.
+#[derive(Clone, Copy)]
+struct Before<'a> {
+    /// `None`: another policy than the last that was read here.
+    in_force: Option<&'a PolicyConfig>,
+    /// Beside what was read last, what left the file before.
+    known: &'a PolicyConfig,
+}
+
+impl Before<'_> {
+    /// Whether an object may be as no file here said: who held it, or another process, may have changed it since. It is
+    /// given all that the new one says.
+    fn is_unsure<T>(&self, section: impl Fn(&PolicyConfig) -> &BTreeMap<String, T>, name: &str) -> bool {
+        self.in_force.is_none_or(|config| !section(config).contains_key(name))
+    }
 }
 
 /// What a reload did.
@@ -124,9 +143,11 @@ impl Policy {
         let mut made = Made::default();
         made.make(arena.as_ref(), &clock, &config)?;
         arena.iter().try_for_each(|arena| put(arena, &config))?;
+        watch();
         let state = State {
             known: config.clone(),
             config: Arc::new(config),
+            process: generation(),
             generation: 0,
             failed: 0,
             made,
@@ -176,7 +197,8 @@ impl Policy {
         // Who finds a policy in force finds what it says.
         let put = || self.arena.iter().try_for_each(|arena| put(arena, &config));
         let tuned = state.tuned(&config)?;
-        state.made.change((&state.config, &state.known), &config, put)?;
+        let before = Before { in_force: self.is_in_force(state).then_some(&state.config), known: &state.known };
+        state.made.change(before, &config, put)?;
         // Checked above, and nothing can fail in it.
         for (shedder, config) in tuned {
             _ = shedder.set_config(&config);
@@ -184,8 +206,16 @@ impl Policy {
         state.made.join(made);
         state.known = config.with_gone(&state.known);
         state.config = Arc::new(config);
+        state.process = generation();
         state.generation += 1;
         Ok(Reloaded { changes, generation: state.generation })
+    }
+
+    /// Whether objects are as its file says, as far as the program left them: no other process has put another policy in
+    /// force, and no thread of a parent was at it at the fork.
+    fn is_in_force(&self, state: &State) -> bool {
+        let is_own = self.in_force().is_none_or(|it| it.hash == state.config.hash_number());
+        is_own && state.process == generation()
     }
 
     /// How many reloads succeeded.
@@ -489,11 +519,11 @@ impl Made {
         config
     }
 
-    /// Changes what both have, or nothing; `last` when all are changed. `before`: what is in force, and with what left
-    /// the file before.
+    /// Changes what both have, or nothing; `last` when all are changed. What is undone is as it was found, which another
+    /// process's policy may have said.
     fn change(
         &self,
-        before: (&PolicyConfig, &PolicyConfig),
+        before: Before<'_>,
         after: &PolicyConfig,
         last: impl FnOnce() -> Result<(), PolicyError>,
     ) -> Result<(), PolicyError> {
@@ -507,45 +537,47 @@ impl Made {
 
     fn change_each<'a>(
         &'a self,
-        (in_force, before): (&PolicyConfig, &'a PolicyConfig),
+        before: Before<'_>,
         after: &PolicyConfig,
         undo: &mut Vec<Box<dyn FnOnce() + 'a>>,
     ) -> Result<(), PolicyError> {
         let wrong = |path: String, error: ConfigError| problem(after, &path, &error.message_in(&POLICY));
-        // One that comes back is given all it says: who held it, or another process, may have changed it since.
         for (name, member) in &self.limits {
-            let quotas = [before, after].map(|config| config.limits.get(name).map(quota_of));
-            if let [Some(old), Some(new)] = quotas
-                && (old != new || !in_force.limits.contains_key(name))
+            let quotas = [before.known, after].map(|config| config.limits.get(name).map(quota_of));
+            if let [Some(said), Some(new)] = quotas
+                && (said != new || before.is_unsure(|config| &config.limits, name))
             {
+                let old = quota_in_force(member);
                 set_quota(member, new).map_err(|error| wrong(joined("limits", name), error))?;
                 undo.push(Box::new(move || drop(set_quota(member, old))));
             }
         }
         for (name, limiter) in &self.concurrency {
-            let limits = [before, after].map(|config| config.concurrency.get(name).map(|own| own.limit));
+            let (Some(said), Some(new)) = (before.known.concurrency.get(name), after.concurrency.get(name)) else {
+                continue;
+            };
+            let is_unsure = before.is_unsure(|config| &config.concurrency, name);
             let is_fixed = limiter.config().adaptive.is_none();
-            if let [Some(old), Some(new)] = limits
-                && is_fixed
-                && (old != new || !in_force.concurrency.contains_key(name))
-            {
-                limiter.set_limit(new).map_err(|error| wrong(joined("concurrency", name), error))?;
+            if is_fixed && (said.limit != new.limit || is_unsure) {
+                let old = limiter.limit();
+                limiter.set_limit(new.limit).map_err(|error| wrong(joined("concurrency", name), error))?;
                 undo.push(Box::new(move || drop(limiter.set_limit(old))));
             }
-            let partitions = [before, after].map(|config| config.concurrency.get(name).map(|own| own.partitions));
-            if let [Some(old), Some(new)] = partitions
-                && (old != new || !(in_force.concurrency.contains_key(name) || new.is_empty()))
-            {
-                limiter.set_shares(new.shares()).map_err(|error| wrong(joined("concurrency", name), error))?;
-                undo.push(Box::new(move || drop(limiter.set_shares(old.shares()))));
+            if said.partitions != new.partitions || (is_unsure && !new.partitions.is_empty()) {
+                let old = limiter.shares();
+                limiter
+                    .set_shares(new.partitions.shares())
+                    .map_err(|error| wrong(joined("concurrency", name), error))?;
+                undo.push(Box::new(move || drop(limiter.set_shares(old))));
             }
         }
         for (name, breaker) in &self.breakers {
-            if let (Some(old), Some(new)) = (before.breakers.get(name), after.breakers.get(name))
-                && (old != new || !in_force.breakers.contains_key(name))
+            if let (Some(said), Some(new)) = (before.known.breakers.get(name), after.breakers.get(name))
+                && (said != new || before.is_unsure(|config| &config.breakers, name))
             {
+                let old = breaker.config();
                 breaker.set_config(new).map_err(|error| wrong(joined("breakers", name), error))?;
-                undo.push(Box::new(move || drop(breaker.set_config(old))));
+                undo.push(Box::new(move || drop(breaker.set_config(&old))));
             }
         }
         Ok(())
@@ -563,6 +595,13 @@ fn quota_of(limit: &LimitPolicy) -> Quota {
     match limit {
         LimitPolicy::Together { quota, .. } => *quota,
         LimitPolicy::PerKey { config, .. } => config.quota,
+    }
+}
+
+fn quota_in_force(member: &Member) -> Quota {
+    match member {
+        Member::Bucket(bucket) => bucket.quota(),
+        Member::Keyed(limiter) => limiter.quota(),
     }
 }
 
