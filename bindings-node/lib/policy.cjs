@@ -68,6 +68,13 @@ function tuningOf(given) {
   return { ...left, ...Object.fromEntries(tuned), ranges: Object.fromEntries(ranges) };
 }
 
+/** What a limit is as, as `setQuota` takes it. */
+function quotaOf({ quota: { count: rate, periodMs: perMs, burst } }, algorithm) {
+  if (algorithm === 'leaky_bucket') return { rate, perMs, queue: burst - 1 };
+  const hasNone = ['sliding_log', 'sliding_window', 'fixed_window'].includes(algorithm);
+  return hasNone ? { rate, perMs } : { rate, perMs, burst };
+}
+
 /** What was read, unless that is wrong. */
 function right(read) {
   if (read.length === 2) throw errorOf(read);
@@ -287,9 +294,12 @@ class Policy {
     const [before, after] = [this.#settings, JSON.parse(told)];
     const undo = [];
     let generation;
+    const { inForce } = this;
+    // Then objects are as another process's file says.
+    const isOther = inForce !== undefined && inForce.hash !== this.hash;
     try {
-      for (const [section, name, returns] of changed(before, this.#known, after)) {
-        const steps = this.#steps(section, name, returns, this.#known[section][name], after[section][name]);
+      for (const [section, name, returns] of changed(before, this.#known, after, isOther)) {
+        const steps = this.#steps(section, name, returns, isOther, this.#known[section][name], after[section][name]);
         if (steps === undefined) continue;
         const [forth, back] = steps;
         // Before: it may be half done.
@@ -317,29 +327,34 @@ class Policy {
   }
 
   /** How an object is changed, and changed back; undefined: there is nothing to change in it. */
-  #steps(section, name, returns, ...given) {
+  #steps(section, name, returns, isOther, ...given) {
     // Of a name that comes back the policy in force says nothing yet.
     const made = this.#made.get(`${section}.${name}`);
     // It will be made of what the file says now.
     if (returns && made === undefined) return undefined;
+    // Who held it, or another process, may have changed it: it is given all that the file says.
+    const isUnsure = returns || isOther;
     // One that nobody has asked for is made first: others may have it, in an arena.
     if (section === 'limits') {
       const [old, now] = given.map(optionsOf).map(({ rate, burst, queue }) => defined({ rate, burst, queue }));
-      // Who held it, or another process, may have changed it since it left: so of the others.
-      if (isDeepStrictEqual(old, now) && !returns) return undefined;
+      if (isDeepStrictEqual(old, now) && !isUnsure) return undefined;
       const limit = made ?? this.limit(name);
-      return [() => limit.setQuota(now), () => limit.setQuota(old)];
+      const found = isOther ? quotaOf(limit, given[1].algorithm) : old;
+      return [() => limit.setQuota(now), () => limit.setQuota(found)];
     }
     if (section === 'concurrency') {
       const limiter = made ?? this.concurrency(name);
       // A file that says nothing of its room leaves it.
       const put = (own, other) => {
-        if (own.limit !== other.limit || (returns && own.limit !== undefined)) limiter.setLimit(own.limit);
-        const isOther = !isDeepStrictEqual(own.partitions, other.partitions);
-        if (isOther || (returns && own.partitions !== undefined)) limiter.setShares(own.partitions);
+        if (own.limit !== other.limit || (isUnsure && own.limit !== undefined)) limiter.setLimit(own.limit);
+        const hasOthers = !isDeepStrictEqual(own.partitions, other.partitions);
+        if (hasOthers || (isUnsure && own.partitions !== undefined)) limiter.setShares(own.partitions);
       };
       const [old, now] = given;
-      return [() => put(now, old), () => put(old, now)];
+      const found = isOther
+        ? defined({ limit: now.limit && limiter.limit, partitions: now.partitions && limiter.shares })
+        : old;
+      return [() => put(now, found), () => put(found, now)];
     }
     if (section === 'shedders') {
       if (made === undefined) return undefined;
@@ -347,11 +362,12 @@ class Policy {
       return [() => made.setConfig(now), () => made.setConfig(old)];
     }
     const [old, now] = given.map(optionsOf).map(({ retry: _, ...own }) => own);
-    if (isDeepStrictEqual(old, now) && !returns) return undefined;
+    if (isDeepStrictEqual(old, now) && !isUnsure) return undefined;
     const breaker = made ?? this.breaker(name);
     // What one of them leaves out is its default there.
-    const left = Object.fromEntries(Object.keys({ ...old, ...now }).map((it) => [it, null]));
-    return [() => breaker.setConfig({ ...left, ...now }), () => breaker.setConfig({ ...left, ...old })];
+    const found = isOther ? breaker.config : old;
+    const left = Object.fromEntries(Object.keys({ ...old, ...found, ...now }).map((it) => [it, null]));
+    return [() => breaker.setConfig({ ...left, ...now }), () => breaker.setConfig({ ...left, ...found })];
   }
 
   /** Whether the file has what was made. */

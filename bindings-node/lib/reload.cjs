@@ -36,13 +36,13 @@ class Change {
   }
 }
 
-/** What is known and is there now, and says otherwise or comes back (the third), of what is changed in place. */
-function changed(before, known, after) {
+/** What is known and is there now, and says otherwise or comes back (the third); or `all`. Of what is changed in place. */
+function changed(before, known, after, all) {
   return ['limits', 'concurrency', 'shedders', 'breakers'].flatMap((section) =>
     Object.entries(known[section] ?? {})
       .filter(([name]) => Object.hasOwn(after[section] ?? {}, name))
       .map(([name, old]) => [section, name, !Object.hasOwn(before[section] ?? {}, name), old])
-      .filter(([, name, returns, old]) => returns || !isDeepStrictEqual(old, after[section][name]))
+      .filter(([, name, returns, old]) => all || returns || !isDeepStrictEqual(old, after[section][name]))
       .map(([, name, returns]) => [section, name, returns]),
   );
 }

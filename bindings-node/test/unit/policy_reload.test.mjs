@@ -514,3 +514,48 @@ priority = { "GET /orders" = "${priority}" }
     assert.deepEqual(asked, ['critical', undefined, undefined, 'high', undefined]);
   });
 });
+
+describe('a policy beside another process’s', () => {
+  const allOf = (scope, n, calls = 20, more = '') => `
+version = 1
+scope = "${scope}"
+[limits]
+login = { rate = "${n}/min" }
+client = { rate = "${n}/min", key = "user", fastest = "600/min" }
+line = { rate = "${n}/min", key = "user", algorithm = "leaky_bucket", fastest = "600/min" }
+seen = { rate = "${n}/min", key = "user", algorithm = "sliding_window", fastest = "600/min" }
+[concurrency]
+database = { limit = ${n}, max_limit = 8, partitions = { live = 0.${n}, batch = 0.${10 - n} } }
+[breakers]
+payment = { cooldown = "${n}s", window_calls = ${calls}${more} }
+`;
+  const seenOf = (policy) => [
+    ...['login', 'client', 'line', 'seen'].map((name) => policy.limit(name).quota),
+    policy.concurrency('database').limit,
+    policy.concurrency('database').shares,
+    policy.breaker('payment').config,
+  ];
+
+  it('is in force again when its file, which stayed, is reloaded', () => {
+    const scope = `process:rolled-back-${process.pid}`;
+    const old = Policy.parse(allOf(scope, 2));
+    const before = seenOf(old);
+    const other = Policy.parse(allOf(scope, 7, 20, ', consecutive_failures = 5'));
+    assert.deepEqual(seenOf(other), seenOf(old));
+    assert.notDeepEqual(seenOf(old), before);
+    assert.deepEqual(old.reload(allOf(scope, 2)).changes, []);
+    assert.deepEqual(seenOf(old), before);
+    assert.equal(old.inForce.hash, old.hash);
+  });
+
+  it('leaves what the other put in force where its reload is refused', () => {
+    const scope = `process:undone-${process.pid}`;
+    const one = Policy.parse(allOf(scope, 5));
+    seenOf(one);
+    const other = Policy.parse(allOf(scope, 2, 20, ', consecutive_failures = 5'));
+    const before = seenOf(other);
+    assert.throws(() => one.reload(allOf(scope, 7, 60_000)), PolicyError);
+    assert.deepEqual(seenOf(one), before);
+    assert.equal(one.inForce.hash, other.hash);
+  });
+});
