@@ -455,7 +455,7 @@ fn shared(name: &str) -> impl Fn(u32, u32) -> PolicyConfig {
     let scope = format!("version = 1\nscope = \"process:{name}-{}\"\n", std::process::id());
     move |rate, calls| {
         config(&format!(
-            "{scope}limits.login = {{ rate = \"{rate}/min\" }}\nlimits.client = {{ rate = \"{rate}/min\", key = \"user\" }}\n\
+            "{scope}limits.login.rate = \"{rate}/min\"\nlimits.client = {{ rate = \"{rate}/min\", key = \"user\" }}\n\
              concurrency.c = {{ limit = {rate}, max_limit = 8, partitions = {{ a = 0.{rate}, b = 0.{} }} }}\n\
              breakers.b = {{ cooldown = \"{rate}s\", window_calls = {calls} }}\n",
             10 - rate
