@@ -36,7 +36,7 @@ class Change {
   }
 }
 
-/** What is known and is there now, and says otherwise or comes back (the third); or `all`. Of what is changed in place. */
+/** Of what is changed in place: what is known and there now, and says otherwise or comes back (the third), or `all`. */
 function changed(before, known, after, all) {
   return ['limits', 'concurrency', 'shedders', 'breakers'].flatMap((section) =>
     Object.entries(known[section] ?? {})

@@ -211,7 +211,7 @@ impl Policy {
         Ok(Reloaded { changes, generation: state.generation })
     }
 
-    /// Whether objects are as its file says, as far as the program left them: no other process has put another policy in
+    /// Whether objects are as its file says, as far as the program left them: no other process has put another one in
     /// force, and no thread of a parent was at it at the fork.
     fn is_in_force(&self, state: &State) -> bool {
         let is_own = self.in_force().is_none_or(|it| it.hash == state.config.hash_number());
@@ -519,8 +519,8 @@ impl Made {
         config
     }
 
-    /// Changes what both have, or nothing; `last` when all are changed. What is undone is as it was found, which another
-    /// process's policy may have said.
+    /// Changes what both have, or nothing; `last` when all are changed. What is undone is as it was found: another
+    /// process's policy may have said it.
     fn change(
         &self,
         before: Before<'_>,
