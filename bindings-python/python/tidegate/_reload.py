@@ -149,7 +149,9 @@ def _steps(
 
     # One that nobody has asked for is made first: others may have it, in an arena.
     if section == "limits":
-        quotas = [{it: own[it] for it in ("rate", "burst", "queue") if it in own} for own in (old, new)]
+        quotas: list[dict[str, Any]] = [
+            {it: own[it] for it in ("rate", "burst", "queue") if it in own} for own in (old, new)
+        ]
         if quotas[0] == quotas[1] and not returns:
             return None
         limit: TokenBucket | RateLimiter = _made(policy, section, name, policy.limit)
