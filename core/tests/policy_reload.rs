@@ -494,3 +494,30 @@ fn a_refused_reload_leaves_what_another_put_in_force() {
     assert_eq!((seen(&one), seen(&other)), ([2; 5], [2; 5]));
     assert_eq!(format!("{:016x}", one.in_force().unwrap().hash), text(2, 20).hash());
 }
+
+#[test]
+fn a_refused_policy_changes_nothing_that_others_use() {
+    let text = shared("refused");
+    let kept = Policy::new(text(2, 20), Clock::monotonic()).expect("made");
+    let hash = || format!("{:016x}", kept.in_force().unwrap().hash);
+    let with = |config: PolicyConfig, from: &str, to: &str| {
+        let text = config.to_toml();
+        assert!(text.contains(from), "{text}");
+        self::config(&text.replace(from, to))
+    };
+    // At the start: its breaker, which comes last, is of the other kind.
+    let other = with(text(7, 20), "window_calls = 20", "window_duration = \"10s\"");
+    Policy::new(other, Clock::monotonic()).expect_err("another kind");
+    assert_eq!((seen(&kept), hash()), ([2; 5], text(2, 20).hash()));
+    // A reload that adds all of it, of which what was there before has no room.
+    let scope = format!("version = 1\nscope = \"process:refused-{}\"\n", std::process::id());
+    let own = |calls: u32| format!("breakers.b = {{ cooldown = \"2s\", window_calls = {calls} }}\n");
+    let added = |n: u32| {
+        let partitions = format!("{{ a = 0.{n}, b = 0.{} }}", 10 - n);
+        let limit = format!("{{ limit = {n}, max_limit = 8, partitions = {partitions} }}");
+        format!("limits.login.rate = \"{n}/min\"\nconcurrency.c = {limit}\n")
+    };
+    let one = Policy::new(config(&format!("{scope}{}", own(20))), Clock::monotonic()).expect("made");
+    one.reload_with(config(&format!("{scope}{}{}", own(60_000), added(7)))).expect_err("no room");
+    assert_eq!(seen(&kept), [2; 5]);
+}

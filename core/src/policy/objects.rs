@@ -84,6 +84,54 @@ struct Made {
     breakers: BTreeMap<String, Arc<CircuitBreaker>>,
 }
 
+/// How objects were found, which another process's policy may have said. What is not done to its end is undone, the
+/// last first.
+#[derive(Default)]
+struct Undo(Vec<Box<dyn FnOnce()>>);
+
+impl Undo {
+    fn quota(&mut self, member: Member) {
+        let found = quota_in_force(&member);
+        self.0.push(Box::new(move || {
+            if quota_in_force(&member) != found {
+                _ = set_quota(&member, found);
+            }
+        }));
+    }
+
+    fn limit(&mut self, limiter: &Arc<ConcurrencyLimiter>) {
+        let (limiter, limit, shares) = (limiter.clone(), limiter.limit(), limiter.shares());
+        self.0.push(Box::new(move || {
+            if limiter.config().adaptive.is_none() && limiter.limit() != limit {
+                _ = limiter.set_limit(limit);
+            }
+            if limiter.shares() != shares {
+                _ = limiter.set_shares(shares);
+            }
+        }));
+    }
+
+    fn breaker(&mut self, breaker: &Arc<CircuitBreaker>) {
+        let (breaker, found) = (breaker.clone(), breaker.config());
+        self.0.push(Box::new(move || {
+            if breaker.config() != found {
+                _ = breaker.set_config(&found);
+            }
+        }));
+    }
+
+    /// All is done.
+    fn forget(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        self.0.drain(..).rev().for_each(|undo| undo());
+    }
+}
+
 /// What a reload finds.
 #[derive(Clone, Copy)]
 struct Before<'a> {
@@ -141,8 +189,10 @@ impl Policy {
         let arena = config.scope_in_force()?.open();
         let arena = arena.map_err(|error| problem(&config, "scope", error.message()))?;
         let mut made = Made::default();
-        made.make(arena.as_ref(), &clock, &config)?;
+        let mut undo = Undo::default();
+        made.make_new(arena.as_ref(), &clock, &config, &Made::default(), &mut undo)?;
         arena.iter().try_for_each(|arena| put(arena, &config))?;
+        undo.forget();
         watch();
         let state = State {
             known: config.clone(),
@@ -192,13 +242,16 @@ impl Policy {
     fn change(&self, state: &mut State, config: PolicyConfig) -> Result<Reloaded, PolicyError> {
         let changes = state.config.changes_in_place(&state.known, &config)?;
         let mut made = Made::default();
-        made.make_new(self.arena.as_ref(), &self.clock, &config, &state.made)?;
+        let mut undo = Undo::default();
+        made.make_new(self.arena.as_ref(), &self.clock, &config, &state.made, &mut undo)?;
         let config = state.made.with_room(config);
         // Who finds a policy in force finds what it says.
         let put = || self.arena.iter().try_for_each(|arena| put(arena, &config));
         let tuned = state.tuned(&config)?;
         let before = Before { in_force: self.is_in_force(state).then_some(&state.config), known: &state.known };
-        state.made.change(before, &config, put)?;
+        state.made.change(before, &config, &mut undo)?;
+        put()?;
+        undo.forget();
         // Checked above, and nothing can fail in it.
         for (shedder, config) in tuned {
             _ = shedder.set_config(&config);
@@ -470,41 +523,50 @@ impl State {
 }
 
 impl Made {
-    fn make(&mut self, arena: Option<&Arc<Arena>>, clock: &Clock, config: &PolicyConfig) -> Result<(), PolicyError> {
-        self.make_new(arena, clock, config, &Self::default())
-    }
-
-    /// What `before` does not have.
+    /// What `before` does not have. In an arena others may use it: it is looked at before it is given other settings.
     fn make_new(
         &mut self,
         arena: Option<&Arc<Arena>>,
         clock: &Clock,
         config: &PolicyConfig,
         before: &Self,
+        undo: &mut Undo,
     ) -> Result<(), PolicyError> {
         let wrong = |path: String, error: ArenaError| unmade(config, &path, &error);
         for (name, limit) in config.limits.iter().filter(|(name, _)| !before.limits.contains_key(*name)) {
-            let member = self::limit(arena, clock, name, limit);
-            self.limits.insert(name.clone(), member.map_err(|error| wrong(joined("limits", name), error))?);
+            let wrong = |error| wrong(joined("limits", name), error);
+            if arena.is_some() {
+                undo.quota(self::limit(arena, clock, name, limit, OnConflict::Keep).map_err(wrong)?);
+            }
+            let member = self::limit(arena, clock, name, limit, OnConflict::Apply);
+            self.limits.insert(name.clone(), member.map_err(wrong)?);
         }
         for (name, own) in config.concurrency.iter().filter(|(name, _)| !before.concurrency.contains_key(*name)) {
+            let wrong = |error| wrong(joined("concurrency", name), error);
             let limiter = match arena {
-                Some(arena) => ConcurrencyLimiter::in_arena(arena, name, *own, OnConflict::Apply),
+                Some(arena) => {
+                    let found = ConcurrencyLimiter::in_arena(arena, name, *own, OnConflict::Keep).map_err(wrong)?;
+                    undo.limit(&Arc::new(found));
+                    ConcurrencyLimiter::in_arena(arena, name, *own, OnConflict::Apply)
+                }
                 None => ConcurrencyLimiter::with_config(*own, clock.clone()).map_err(ArenaError::from),
             };
-            let limiter = limiter.map_err(|error| wrong(joined("concurrency", name), error))?;
-            self.concurrency.insert(name.clone(), Arc::new(limiter));
+            self.concurrency.insert(name.clone(), Arc::new(limiter.map_err(wrong)?));
         }
         for (name, own) in config.breakers.iter().filter(|(name, _)| !before.breakers.contains_key(*name)) {
+            let wrong = |error| wrong(joined("breakers", name), error);
             let breaker = match arena {
-                Some(arena) => CircuitBreaker::in_arena(arena, name, own.clone(), OnConflict::Apply),
+                Some(arena) => {
+                    let found = CircuitBreaker::in_arena(arena, name, own.clone(), OnConflict::Keep).map_err(wrong)?;
+                    undo.breaker(&Arc::new(found));
+                    CircuitBreaker::in_arena(arena, name, own.clone(), OnConflict::Apply)
+                }
                 None => {
                     let breaker = CircuitBreaker::with_clock(name.as_str(), own.clone(), clock.clone());
                     breaker.map_err(ArenaError::from)
                 }
             };
-            let breaker = breaker.map_err(|error| wrong(joined("breakers", name), error))?;
-            self.breakers.insert(name.clone(), Arc::new(breaker));
+            self.breakers.insert(name.clone(), Arc::new(breaker.map_err(wrong)?));
         }
         Ok(())
     }
@@ -519,37 +581,16 @@ impl Made {
         config
     }
 
-    /// Changes what both have, or nothing; `last` when all are changed. What is undone is as it was found: another
-    /// process's policy may have said it.
-    fn change(
-        &self,
-        before: Before<'_>,
-        after: &PolicyConfig,
-        last: impl FnOnce() -> Result<(), PolicyError>,
-    ) -> Result<(), PolicyError> {
-        let mut undo: Vec<Box<dyn FnOnce() + '_>> = Vec::new();
-        let changed = self.change_each(before, after, &mut undo).and_then(|()| last());
-        if changed.is_err() {
-            undo.into_iter().rev().for_each(|undo| undo());
-        }
-        changed
-    }
-
-    fn change_each<'a>(
-        &'a self,
-        before: Before<'_>,
-        after: &PolicyConfig,
-        undo: &mut Vec<Box<dyn FnOnce() + 'a>>,
-    ) -> Result<(), PolicyError> {
+    /// Changes what both have.
+    fn change(&self, before: Before<'_>, after: &PolicyConfig, undo: &mut Undo) -> Result<(), PolicyError> {
         let wrong = |path: String, error: ConfigError| problem(after, &path, &error.message_in(&POLICY));
         for (name, member) in &self.limits {
             let quotas = [before.known, after].map(|config| config.limits.get(name).map(quota_of));
             if let [Some(said), Some(new)] = quotas
                 && (said != new || before.is_unsure(|config| &config.limits, name))
             {
-                let old = quota_in_force(member);
+                undo.quota(member.clone());
                 set_quota(member, new).map_err(|error| wrong(joined("limits", name), error))?;
-                undo.push(Box::new(move || drop(set_quota(member, old))));
             }
         }
         for (name, limiter) in &self.concurrency {
@@ -558,26 +599,21 @@ impl Made {
             };
             let is_unsure = before.is_unsure(|config| &config.concurrency, name);
             let is_fixed = limiter.config().adaptive.is_none();
+            let wrong = |error| wrong(joined("concurrency", name), error);
+            undo.limit(limiter);
             if is_fixed && (said.limit != new.limit || is_unsure) {
-                let old = limiter.limit();
-                limiter.set_limit(new.limit).map_err(|error| wrong(joined("concurrency", name), error))?;
-                undo.push(Box::new(move || drop(limiter.set_limit(old))));
+                limiter.set_limit(new.limit).map_err(wrong)?;
             }
             if said.partitions != new.partitions || (is_unsure && !new.partitions.is_empty()) {
-                let old = limiter.shares();
-                limiter
-                    .set_shares(new.partitions.shares())
-                    .map_err(|error| wrong(joined("concurrency", name), error))?;
-                undo.push(Box::new(move || drop(limiter.set_shares(old))));
+                limiter.set_shares(new.partitions.shares()).map_err(wrong)?;
             }
         }
         for (name, breaker) in &self.breakers {
             if let (Some(said), Some(new)) = (before.known.breakers.get(name), after.breakers.get(name))
                 && (said != new || before.is_unsure(|config| &config.breakers, name))
             {
-                let old = breaker.config();
+                undo.breaker(breaker);
                 breaker.set_config(new).map_err(|error| wrong(joined("breakers", name), error))?;
-                undo.push(Box::new(move || drop(breaker.set_config(&old))));
             }
         }
         Ok(())
@@ -612,14 +648,20 @@ fn set_quota(member: &Member, quota: Quota) -> Result<(), ConfigError> {
     }
 }
 
-fn limit(arena: Option<&Arc<Arena>>, clock: &Clock, name: &str, limit: &LimitPolicy) -> Result<Member, ArenaError> {
+fn limit(
+    arena: Option<&Arc<Arena>>,
+    clock: &Clock,
+    name: &str,
+    limit: &LimitPolicy,
+    on_conflict: OnConflict,
+) -> Result<Member, ArenaError> {
     Ok(match limit {
         LimitPolicy::Together { quota, options } => Member::from(Arc::new(match arena {
-            Some(arena) => TokenBucket::in_arena(arena, name, *quota, *options, OnConflict::Apply)?,
+            Some(arena) => TokenBucket::in_arena(arena, name, *quota, *options, on_conflict)?,
             None => TokenBucket::with_options(*quota, *options, clock.clone())?,
         })),
         LimitPolicy::PerKey { config, .. } => Member::from(Arc::new(match arena {
-            Some(arena) => RateLimiter::in_arena(arena, name, *config, OnConflict::Apply)?,
+            Some(arena) => RateLimiter::in_arena(arena, name, *config, on_conflict)?,
             None => RateLimiter::with_config(*config, clock.clone())?,
         })),
     })
