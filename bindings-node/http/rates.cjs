@@ -3,6 +3,9 @@
 const check = require('../lib/check.cjs');
 const { nameFrom } = require('./names.cjs');
 
+/** Another limiter's way to write several. */
+const COMMAS = /[^,]*\D[^,]*,\s*\d/;
+
 /**
  * `'2/second;3/minute'` are two limits that hold together, each called by its own text where clients are told of it; in
  * a named scope the first is `name:1`, the next `name:2`.
@@ -10,6 +13,9 @@ const { nameFrom } = require('./names.cjs');
  * @returns pairs of a rate and its settings
  */
 function ratesOf(rate, settings) {
+  if (typeof rate === 'string' && COMMAS.test(rate)) {
+    throw check.valueError(`rate: ${check.show(rate)} is not a rate; ';' joins several, as in '2/second;3/minute'`);
+  }
   if (typeof rate !== 'string' || !rate.includes(';')) return [[rate, settings]];
   for (const option of ['burst', 'queue', 'fastest', 'tiers']) {
     if (settings[option] !== undefined) {

@@ -2,6 +2,7 @@
 // Reload of policies: what changed, when, and who is told.
 
 const { statSync } = require('node:fs');
+const { constants } = require('node:os');
 const { isDeepStrictEqual } = require('node:util');
 const check = require('./check.cjs');
 const { PolicyError } = require('./errors.cjs');
@@ -152,11 +153,31 @@ class Reloading {
 
   reloadOn(policy, signal, options) {
     const { onReload } = this.#listener('reloadOn', options, ['onReload']);
-    check.text(signal, 'signal');
+    checkSignal(signal);
     const listener = () => this.#once(policy, true, onReload);
-    process.on(signal, listener);
+    try {
+      process.on(signal, listener);
+    } catch (error) {
+      throw noSignal(signal, error);
+    }
     return watchOf(() => process.off(signal, listener));
   }
+}
+
+function checkSignal(signal) {
+  check.text(signal, 'signal');
+  // Of any other name Node makes an event that never comes.
+  if (!Object.hasOwn(constants.signals, signal)) throw noSignal(signal);
+}
+
+/** `cause`: the system lets no program have it. */
+function noSignal(signal, cause = undefined) {
+  const why = cause === undefined ? 'is no signal of this system' : 'cannot be heard by a program';
+  const error = check.valueError(
+    `signal: ${check.show(signal)} ${why}; give one that can, such as 'SIGHUP' or 'SIGUSR2'`,
+  );
+  if (cause !== undefined) error.cause = cause;
+  return error;
 }
 
 /** What reloads a policy by itself, until `cancel()`. */

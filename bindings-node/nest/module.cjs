@@ -145,11 +145,21 @@ function settleNames(registry, modules) {
   }
 }
 
+/** A misspelt key of a configuration, or a forgotten `return`, would limit nothing in silence. */
+function ofFactory(options) {
+  if (options !== undefined && options !== null) return options;
+  throw check.typeError(
+    `forRootAsync: its factory must give an object of options, got ${check.show(options)}, with which nothing would ` +
+      'be limited; {} where that is meant',
+  );
+}
+
 function dynamicModule({ guard = true, filter = true, imports = [] }, sources, options = undefined) {
   const configured = Object.fromEntries(KINDS.map(([kind]) => [kind, namesOf(options ?? {}, kind)]));
   const registry = {
     provide: TidegateRegistry,
     useFactory: (given, modules) => {
+      if (options === undefined) given = ofFactory(given);
       const made = new TidegateRegistry(given);
       if (options === undefined) provideNames(made, modules);
       return made;
@@ -208,7 +218,14 @@ class TidegateModule {
     this.#explorer.beforeRoutes();
   }
 
-  static forRoot(options = {}) {
+  static forRoot(...given) {
+    const [options = {}] = given;
+    if (given.length > 0 && (given[0] === undefined || given[0] === null)) {
+      throw check.typeError(
+        `forRoot: options must be an object, got ${check.show(given[0])}, with which nothing would be limited; ` +
+          'forRoot() where that is meant',
+      );
+    }
     const { guard, filter, ...rest } = options;
     return dynamicModule({ guard, filter }, [{ provide: TIDEGATE_OPTIONS, useValue: rest }], rest);
   }

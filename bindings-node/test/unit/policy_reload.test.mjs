@@ -354,6 +354,12 @@ describe('reload', () => {
     assert.throws(() => policy.watch({ intervalMs: '2s' }), { name: 'TypeError' });
     assert.throws(() => policy.watch({ onReload: 5 }), { name: 'TypeError' });
     assert.throws(() => policy.watch({ interval: 5 }), /no option 'interval'/);
+    for (const signal of ['SIGKILL', 'SIGSTOP']) {
+      const text = new RegExp(`^signal: '${signal}' cannot be heard by a program`);
+      assert.throws(() => policy.reloadOn(signal), { name: 'RangeError', message: text });
+    }
+    assert.throws(() => policy.reloadOn('SIGHUB'), { name: 'RangeError', message: /^signal: 'SIGHUB' is no signal/ });
+    assert.throws(() => policy.reloadOn(1), { name: 'TypeError', message: /^signal / });
     assert.throws(() => Policy.parse('version = 1').watch(), /made of no file/);
     assert.throws(() => Policy.parse('version = 1').reloadOn(), /made of no file/);
   });

@@ -332,7 +332,38 @@ describe('mistakes', () => {
     }
   });
 
+  it('does not take options that are not there for none', async () => {
+    const config = new Map<string, any>();
+    class Empty {
+      createTidegateOptions(): any {}
+    }
+    const sources: TidegateAsyncOptions[] = [
+      { useFactory: () => config.get('rateLimits') },
+      { useFactory: async () => null as any },
+      { useClass: Empty },
+    ];
+    for (const source of sources) {
+      await assert.rejects(start('express', [TidegateModule.forRootAsync(source)], [], []), {
+        name: 'TypeError',
+        message: /^forRootAsync: its factory must give an object of options, got (undefined|null)/,
+      });
+    }
+    for (const nothing of [undefined, null as any]) {
+      assert.throws(() => TidegateModule.forRoot(nothing), {
+        name: 'TypeError',
+        message: /^forRoot: options must be an object, got (undefined|null)/,
+      });
+    }
+    for (const root of [TidegateModule.forRoot(), TidegateModule.forRootAsync({ useFactory: () => ({}) })]) {
+      const { app } = await start('express', [root], [], []);
+      await app.close();
+    }
+  });
+
   it('shows at once where a limit is wrong', () => {
+    for (const rate of ['2/second,3/minute', '2 per second, 3 per minute']) {
+      assert.throws(() => RateLimit(rate), { name: 'RangeError', message: /';' joins several/ });
+    }
     assert.throws(() => RateLimit('often'), { name: 'RangeError', message: /"often" is not a rate/ });
     assert.throws(() => RateLimit('5/minute', { burst: 0 }), { name: 'RangeError' });
     assert.throws(() => RateLimit('5/minute', { cost: 6 }), { name: 'RangeError', message: /cost/ });
