@@ -364,7 +364,7 @@ class Reloading:
         return Watch(end)
 
 
-def _listener(on_reload: object) -> None:
+def _listener(on_reload: Any) -> None:
     if on_reload is not None and not callable(on_reload):
         raise TypeError(f"on_reload: expected a function of what a reload did, got {type(on_reload).__name__}")
 

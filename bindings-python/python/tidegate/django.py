@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from ._refusals import Answers, answered
@@ -36,6 +35,9 @@ class RefusalMiddleware:
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        # Not by the module: whoever lists what is in it would ask for settings that nobody has made.
+        from django.conf import settings
+
         self._get_response = get_response
         self._answers = Answers(getattr(settings, "TIDEGATE_OVERLOAD_STATUS", 503))
         if iscoroutinefunction(get_response):
