@@ -67,9 +67,8 @@ def test_nobody_is_hurt_by_reloads(start: Start, scripts: list[str]) -> None:
     print(f"{RELOADS} reloads in {taken:.1f} s, {admitted} calls admitted: {answers}")
     assert [answer[2] for answer in answers] == ["0"] * len(scripts), "no call fails for a reload"
     assert [answer[3] for answer in answers] == ["forced_open"] * len(scripts)
-    # Both limits of whichever policy was in force let at most so many through; and what a change does to a level under
-    # traffic is less than a token each (9 in 500 were seen, at 2 ms a reload).
-    assert 0 < admitted <= BURST + FAST * taken + RELOADS, (admitted, taken)
+    # Both limits of whichever policy was in force let at most so many through.
+    assert 0 < admitted <= BURST + FAST * taken, (admitted, taken)
     assert everyone.stats().admitted >= admitted
     assert once.peek().remaining == 300, "its level stays"
     assert database.in_use == 0 and policy.generation == RELOADS and policy.failed_reloads == -(-RELOADS // 100)
